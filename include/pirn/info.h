@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* pirn/info.h: what this build and this machine offer, and what was configured.
+ *
+ * Lists are read by index from 0 until the call returns PIRN_ERR_RANGE. Strings
+ * belong to the context and live as long as it does. Any thread. */
+#ifndef PIRN_INFO_H
+#define PIRN_INFO_H
+
+#include <pirn/context.h>
+
+#define PIRN_SOURCE_DEFAULT 0u
+#define PIRN_SOURCE_ENVIRONMENT 1u
+#define PIRN_SOURCE_PARAMS 2u
+
+typedef struct pirn_setting_info {
+  size_t struct_size;
+  const char *name;          /* "PIRN_PROVIDER" */
+  const char *value;         /* as in force */
+  const char *default_value;
+  const char *allowed;       /* "auto, tcp, shm, ..." or "4K..64M" */
+  const char *doc;
+  uint32_t source;           /* PIRN_SOURCE_* */
+  uint32_t reserved;
+} pirn_setting_info;
+
+/* One provider profile that pirn knows. */
+typedef struct pirn_provider_info {
+  size_t struct_size;
+  const char *name;    /* pirn's name: "tcp" */
+  const char *fabric;  /* libfabric's provider name in use: "net", "tcp;ofi_rxm"; "" if none */
+  const char *reason;  /* why it is not usable; "" if it is */
+  uint32_t usable;     /* 1 or 0 */
+  uint32_t nic_count;
+} pirn_provider_info;
+
+/* One NIC (libfabric domain and address) of a usable provider. */
+typedef struct pirn_nic_info {
+  size_t struct_size;
+  const char *provider;    /* pirn's name */
+  const char *name;        /* domain: "mlx5_0", "eth0" */
+  const char *address;     /* printable source address */
+  const char *pci_address; /* "0000:21:00.0"; "" if not a PCI device */
+  uint64_t link_speed;     /* bits per second; 0 if unknown */
+  uint64_t max_message_size;
+} pirn_nic_info;
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+PIRN_API pirn_status pirn_info_setting(pirn_context *context, uint64_t index, pirn_setting_info *info);
+PIRN_API pirn_status pirn_info_provider(pirn_context *context, uint64_t index, pirn_provider_info *info);
+PIRN_API pirn_status pirn_info_nic(pirn_context *context, uint64_t index, pirn_nic_info *info);
+
+/* "1.17.0": version of the libfabric that is loaded. Static storage. */
+PIRN_API const char *pirn_info_libfabric_version(void);
+
+/* One line on how this library was built: compiler, libfabric headers, features. Static storage. */
+PIRN_API const char *pirn_info_build(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

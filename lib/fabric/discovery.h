@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which providers and NICs this machine offers, and why others are not usable.
+#pragma once
+
+#include "base/log.h"
+#include "base/result.h"
+#include "fabric/profile.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+struct fi_info;
+
+namespace pirn::fabric {
+
+// The entry points of libfabric, so that tests can put a fabric of their own behind the same inline calls.
+struct Calls;
+const Calls &libfabric();
+
+std::string libfabric_version();  // "1.17.0", of the library loaded
+
+struct Nic {
+  const Profile *profile;
+  std::string fabric_provider;  // libfabric's name in use: "net", "tcp;ofi_rxm"
+  std::string name;             // domain name
+  std::string address;          // printable source address ("192.0.2.2", "::1", "fi_shm://...")
+  std::string pci_address;      // "0000:21:00.0" or ""
+  uint64_t link_speed = 0;      // bit/s, 0 unknown
+  uint64_t max_message = 0;
+  std::shared_ptr<fi_info> info;
+};
+
+struct ProviderFound {
+  const Profile *profile;
+  std::string fabric_provider;  // "" if not usable
+  std::string reason;           // why not usable, with the remedy; "" if usable
+  std::vector<Nic> nics;        // best first; loopback and link-local addresses last
+};
+
+// Asks libfabric once per profile. Never fails: what is missing is in `reason`.
+std::vector<ProviderFound> discover(const Calls &calls, const Log &log);
+
+// Picks the NICs of an endpoint: `provider` is "auto" or a demand; `nics` is a list of names, globs or addresses, or "".
+// Empty list: the best NIC(s) of the provider: all that are real fabric devices, or the first address of an IP provider.
+// Errors: UNAVAILABLE with the reason of each provider that was considered; INVALID for a list entry that matches nothing (names what exists).
+Result<std::vector<Nic>> choose_nics(const std::vector<ProviderFound> &found, const std::string &provider,
+                                     const std::string &nics);
+
+}  // namespace pirn::fabric

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// What pirn knows about one libfabric provider before it asks the provider itself.
+// One const Profile per file in providers/fabric; nothing else names a provider.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+namespace pirn::fabric {
+
+// How a write's completion becomes visibility at the target.
+enum class Visibility : uint8_t {
+  delivery_complete,  // ask for FI_DELIVERY_COMPLETE on every write
+  transmit_complete,  // the provider's acknowledgement is sent after the bytes were placed
+};
+
+struct Profile {
+  const char *name;                         // pirn's name for it
+  const char *const *fabric_providers;      // libfabric provider names, best first, NULL-terminated
+  const char *fabric_name;                  // demanded fabric_attr name ("efa-direct"), or NULL
+  Visibility visibility;
+  int rank;                                 // auto choice: higher first; < 0: only on demand
+  bool same_process_only;                   // must not cross process borders (see lib/decisions)
+  bool needs_event_queue;                   // open and bind an EQ to every endpoint
+  bool request_local_mr;                    // offer FI_MR_LOCAL even if it may be avoided
+  bool zero_inject;                         // ask for inject_size 0
+  bool ip_addressed;                        // source address is an IP address: loopback and link-local NICs rank last
+  uint64_t (*limit_tx_depth)(uint64_t depth);  // NULL: as the provider says
+  // Environment that must hold before libfabric opens the provider ("FI_UNIVERSE_SIZE", "64"), applied only when unset;
+  // pairs, NULL-terminated.
+  const char *const *environment;
+  const char *missing_hint;                 // what to install or load when libfabric does not offer it
+};
+
+// All profiles, best rank first.
+std::span<const Profile *const> profiles();
+const Profile *find_profile(const char *name);  // nullptr if unknown
+
+}  // namespace pirn::fabric

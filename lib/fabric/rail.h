@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+// A rail is one NIC at work: fabric, domain, endpoint, address vector, completion
+// queue (and event queue where the provider wants one), all RDM.
+//
+// Not thread-safe: the endpoint that owns the rail calls it under its own lock
+// (the domain is opened FI_THREAD_DOMAIN). No call blocks. Nothing here retries:
+// PostResult::again is the caller's to park.
+#pragma once
+
+#include "base/log.h"
+#include "base/result.h"
+#include "fabric/discovery.h"
+
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace pirn::fabric {
+
+// First member of everything whose address is given to the provider as operation
+// context. The provider owns `scratch` (a struct fi_context2) until the completion.
+struct Work {
+  void *scratch[8];
+};
+
+// Laid out like struct fi_rma_iov (checked in rail.cpp).
+struct RemotePart {
+  uint64_t address;  // already adjusted to the rail's addressing: virtual address or offset
+  size_t length;
+  uint64_t key;
+};
+
+using FabricAddress = uint64_t;
+
+constexpr size_t max_parts = 8;
+
+struct Rma {
+  const iovec *local;
+  void **descriptors;  // one per local part; entries may be nullptr if the rail needs none
+  size_t local_count;
+  const RemotePart *remote;
+  size_t remote_count;
+  FabricAddress peer;
+  Work *work;
+  bool more;  // another post follows at once
+};
+
+enum class PostResult : uint8_t { posted, again, failed };
+
+// What a registration allows. Local use (source of write, sink of read, send and receive buffers) is always allowed.
+constexpr uint32_t remote_read = 1;   // == PIRN_ACCESS_READ
+constexpr uint32_t remote_write = 2;  // == PIRN_ACCESS_WRITE
+
+struct Registration;  // opaque, owned by its rail
+
+struct Completion {
+  Work *work;
+  size_t length;       // received bytes of a receive
+  bool is_receive;
+  int error;           // 0, or a positive fi_errno
+  int provider_error;  // the provider's own code
+  const char *text;    // provider's words for an error; valid until the next poll; "" if none
+};
+
+// What the provider really granted, read back when the rail opened.
+struct Limits {
+  uint64_t max_message;   // bytes in one RMA message
+  size_t local_parts;     // iov_limit
+  size_t remote_parts;    // rma_iov_limit
+  size_t transmit_depth;  // messages in flight, RMA and send together
+  size_t max_send;        // bytes in one send
+  size_t key_size;        // bytes of a remote key
+  bool virtual_addressing;  // remote address is the virtual address, else the offset in the registration
+  bool needs_descriptor;
+};
+
+class Rail {
+ public:
+  // Opens the NIC. Errors carry the provider's words and the step that failed.
+  static Result<std::unique_ptr<Rail>> open(const Nic &nic, const Calls &calls, const Log &log, uint64_t max_in_flight);
+  ~Rail();
+
+  const Limits &limits() const;
+  const Profile &profile() const;
+  const std::string &name() const;         // "tcp/eth0"
+  std::span<const std::byte> address() const;  // what a peer inserts; changes only in reset()
+  std::string printable_address() const;
+
+  Result<FabricAddress> insert(std::span<const std::byte> address);
+  void remove(FabricAddress peer);
+
+  Result<Registration *> register_memory(void *address, size_t length, uint32_t remote_access);
+  void deregister(Registration *registration);
+  static void *descriptor(const Registration *registration);
+  static uint64_t key(const Registration *registration);
+  // Base to subtract from a virtual address to get the address a peer must use (0 with virtual addressing).
+  uint64_t remote_base(const Registration *registration) const;
+
+  // `error` (a positive fi_errno) is set when the result is failed.
+  PostResult write(const Rma &rma, int *error);
+  PostResult read(const Rma &rma, int *error);
+  PostResult send(FabricAddress peer, const void *data, size_t length, void *descriptor, Work *work, int *error);
+  PostResult receive(void *buffer, size_t length, void *descriptor, Work *work, int *error);
+
+  // Progress; takes up to `capacity` completions, errors included. A failure of the queue itself is reported in *failure.
+  size_t poll(Completion *out, size_t capacity, Status *failure);
+
+  // Descriptor to sleep on, or -1 if the provider has none (then sleep briefly and poll).
+  int wait_fd() const;
+  // True if it is safe to sleep on wait_fd() now (fi_trywait).
+  bool may_sleep();
+
+  // Makes all memory quiet: closes the endpoint, which drops every operation and receive in flight, drains the
+  // completion queue, opens a new endpoint with the same address. Peers, and registrations that are not tied to an endpoint,
+  // stay valid. Works in flight get no completion: the caller takes them back. *address_changed: peers must be told.
+  Status reset(bool *address_changed);
+
+  // "connection refused (113)": libfabric's text for a positive fi_errno.
+  static std::string error_text(int error);
+
+ private:
+  struct State;
+  explicit Rail(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace pirn::fabric

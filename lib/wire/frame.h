@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+// Control frames: what pirn sends in messages (in band) and, length-prefixed,
+// over the bootstrap connection. Version 1, little-endian, bounded. Unknown
+// trailing bytes of a body are skipped: newer peers may append fields.
+//
+// Header, 32 bytes:
+//   0 u32 magic "pirn"   4 u8 version   5 u8 kind   6 u16 header bytes (>= 32)
+//   8 u64 token of the receiver's peer object (0 in HELLO)
+//  16 u32 sequence number of a reliable frame, 0 if unreliable
+//  20 u32 cumulative acknowledgement: all up to this number were taken in
+//  24 u32 body bytes   28 u32 flags (0)
+#pragma once
+
+#include "base/result.h"
+#include "wire/metadata.h"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace pirn::wire {
+
+constexpr size_t header_size = 32;
+constexpr size_t max_control_frame = 8192;      // in band, header included
+constexpr size_t max_bootstrap_frame = 65536;   // over the bootstrap connection, header included
+constexpr uint8_t frame_version = 1;
+
+enum class Kind : uint8_t {
+  hello = 1,       // handshake: initiator's offer
+  challenge = 2,   // handshake: responder's answer and proof
+  proof = 3,       // handshake: initiator's proof
+  welcome = 4,     // handshake: done, or refused with a reason
+  ping = 5,        // unreliable
+  pong = 6,        // unreliable
+  ack = 7,         // unreliable, carries only the cumulative acknowledgement
+  notify = 8,      // reliable from here on
+  window_open = 9,
+  window_opened = 10,
+  window_close = 11,
+  window_withdraw = 12,
+  window_quiesced = 13,
+  bye = 14,
+  address = 15,    // a rail of the sender has a new address
+};
+
+struct Header {
+  Kind kind{};
+  uint64_t token = 0;
+  uint32_t sequence = 0;
+  uint32_t acknowledged = 0;
+  uint32_t body_size = 0;
+};
+
+using Nonce = std::array<uint8_t, 32>;
+using Proof = std::array<uint8_t, 32>;
+
+struct Hello {       // body of hello and of challenge
+  Instance instance{};     // of the sender
+  uint64_t token = 0;      // the receiver must put it in frames to the sender
+  uint8_t wants_proof = 0; // 1: a pre-shared key is set
+  Nonce nonce{};
+  Proof proof{};           // challenge: responder's proof; hello: zero
+  std::vector<std::byte> metadata;  // the sender's metadata blob
+};
+
+struct ProofBody {   // body of proof
+  Proof proof{};
+};
+
+struct Welcome {
+  int32_t status = 0;      // PIRN_OK, or why the handshake was refused
+  std::string reason;      // at most 255 bytes
+};
+
+struct Ping {        // body of ping and pong
+  uint64_t id = 0;
+};
+
+struct Notify {      // one fragment of a notification; fragments of one message have consecutive sequence numbers
+  uint32_t total = 0;      // bytes of the whole message, <= PIRN_NOTIFICATION_MAX
+  uint32_t offset = 0;     // of this fragment
+  std::span<const std::byte> data;
+};
+
+struct WindowRef {   // body of window_open, window_close, window_withdraw, window_quiesced
+  uint64_t window = 0;
+  uint64_t capability = 0; // window_open: the random word of the window blob; else 0
+};
+
+struct WindowOpened {
+  uint64_t window = 0;
+  int32_t status = 0;
+};
+
+struct AddressChange {
+  uint32_t rail = 0;
+  std::vector<std::byte> address;
+};
+
+// Encoders append to `out` (a whole frame: header and body). Sizes are checked by the caller's types, asserted here.
+void encode_hello(std::vector<std::byte> &out, Kind kind, uint64_t token, const Hello &hello);
+void encode_proof(std::vector<std::byte> &out, uint64_t token, const ProofBody &body);
+void encode_welcome(std::vector<std::byte> &out, uint64_t token, const Welcome &body);
+
+// Hot-path encoders write into a caller's buffer of max_control_frame bytes and return the frame's size.
+size_t encode_header(std::span<std::byte> out, const Header &header);  // body_size included as given; returns header_size
+size_t encode_ping(std::span<std::byte> out, const Header &header, const Ping &body);
+size_t encode_notify(std::span<std::byte> out, const Header &header, const Notify &body);
+size_t encode_window_ref(std::span<std::byte> out, const Header &header, const WindowRef &body);
+size_t encode_window_opened(std::span<std::byte> out, const Header &header, const WindowOpened &body);
+size_t encode_address(std::span<std::byte> out, const Header &header, const AddressChange &body);
+size_t encode_empty(std::span<std::byte> out, const Header &header);  // ack, bye
+// Largest notify data that fits one control frame.
+size_t notify_fragment_max();
+// Rewrites the acknowledgement of an encoded frame (retransmission).
+void patch_acknowledged(std::span<std::byte> frame, uint32_t acknowledged);
+
+// A frame as received: header checked (magic, version, sizes against frame.size()), body located.
+struct Frame {
+  Header header;
+  std::span<const std::byte> body;
+};
+Result<Frame> decode_frame(std::span<const std::byte> bytes);
+
+Result<Hello> decode_hello(std::span<const std::byte> body);
+Result<ProofBody> decode_proof(std::span<const std::byte> body);
+Result<Welcome> decode_welcome(std::span<const std::byte> body);
+Result<Ping> decode_ping(std::span<const std::byte> body);
+Result<Notify> decode_notify(std::span<const std::byte> body);
+Result<WindowRef> decode_window_ref(std::span<const std::byte> body);
+Result<WindowOpened> decode_window_opened(std::span<const std::byte> body);
+Result<AddressChange> decode_address(std::span<const std::byte> body);
+
+}  // namespace pirn::wire

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+// Blobs that leave the process by the user's own channel: an endpoint's metadata
+// and a window. Version 1, little-endian, bounded, self-identifying:
+//   0 u32 magic   4 u16 version   6 u16 reserved 0   8 u32 total bytes   12 u32 checksum of the rest
+// Fields that a newer writer appends to a record are skipped.
+#pragma once
+
+#include "base/result.h"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace pirn::wire {
+
+using Instance = std::array<uint8_t, 16>;
+
+constexpr size_t max_rails = 32;
+constexpr size_t max_address = 256;
+constexpr size_t max_blob = 7168;  // fits a hello in one control frame
+
+struct RailAddress {
+  std::string provider;              // pirn's profile name, <= 15 bytes
+  std::string protocol;              // libfabric provider in use, <= 31 bytes: both ends must speak the same
+  std::vector<std::byte> address;    // libfabric address, <= max_address
+  uint64_t link_speed = 0;
+};
+
+struct Metadata {
+  Instance instance{};               // random identity of the endpoint
+  Instance host{};                   // digest of the boot id: a hint only, never trusted
+  Instance process{};                // random identity of the process
+  std::vector<RailAddress> rails;    // 1..max_rails
+  std::string bootstrap;             // "host:port" if listening, else ""; <= 255 bytes
+};
+
+struct WindowBlob {
+  Instance instance{};               // owner endpoint
+  uint64_t window = 0;               // id, unique in the owner endpoint
+  uint64_t capability = 0;           // random word the owner checks at window_open
+  uint64_t length = 0;               // bytes
+  uint32_t access = 0;               // PIRN_ACCESS_*
+  struct RailKey {
+    uint64_t address = 0;            // remote address of the window's first byte on that rail
+    uint64_t key = 0;
+  };
+  std::vector<RailKey> rails;        // one per rail of the owner's metadata, same order
+};
+
+std::vector<std::byte> encode_metadata(const Metadata &metadata);
+Result<Metadata> decode_metadata(std::span<const std::byte> blob);
+std::vector<std::byte> encode_window(const WindowBlob &window);
+Result<WindowBlob> decode_window(std::span<const std::byte> blob);
+
+// Text form of either blob: "pirn:" + kind ("meta1:" or "win1:") + URL-safe base64 without padding.
+Result<std::string> blob_to_text(std::span<const std::byte> blob);
+Result<std::vector<std::byte>> blob_from_text(const std::string &text);
+// Binary or text, as the user gave it: returns the binary.
+Result<std::vector<std::byte>> blob_from_any(std::span<const std::byte> bytes);
+
+}  // namespace pirn::wire
