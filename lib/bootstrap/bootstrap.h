@@ -37,8 +37,8 @@ class Events {
   virtual const Identity &identity() = 0;
   // A stranger said hello (not yet proven): the token it shall use; must be the same for the same remote instance and token.
   virtual uint64_t token_for(const wire::Hello &hello) = 0;
-  // Token for a connection we start.
-  virtual uint64_t own_token() = 0;
+  // Token for a connection that we started; asked once per connection, before its HELLO is sent.
+  virtual uint64_t own_token(ConnectionId id) = 0;
   // Handshake done. `initiated`: by our connect(). Return a refusal to close it (peer gets WELCOME with the status when we are responder).
   virtual Status established(ConnectionId id, bool initiated, const wire::Hello &remote, const wire::Metadata &metadata,
                              const std::string &remote_address) = 0;

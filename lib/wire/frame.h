@@ -8,7 +8,7 @@
 //   8 u64 token of the receiver's peer object (0 in HELLO)
 //  16 u32 sequence number of a reliable frame, 0 if unreliable
 //  20 u32 cumulative acknowledgement: all up to this number were taken in
-//  24 u32 body bytes   28 u32 flags (0)
+//  24 u32 body bytes   28 u32 epoch of the sender's peer object (0 in handshake frames)
 #pragma once
 
 #include "base/result.h"
@@ -52,6 +52,7 @@ struct Header {
   uint32_t sequence = 0;
   uint32_t acknowledged = 0;
   uint32_t body_size = 0;
+  uint32_t epoch = 0;  // random per peer object of the sender: a changed one means that the sender gave the session up
 };
 
 using Nonce = std::array<uint8_t, 32>;
