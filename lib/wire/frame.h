@@ -53,6 +53,7 @@ struct Header {
   uint32_t acknowledged = 0;
   uint32_t body_size = 0;
   uint32_t epoch = 0;  // random per peer object of the sender: a changed one means that the sender gave the session up
+  bool operator==(const Header &) const = default;
 };
 
 using Nonce = std::array<uint8_t, 32>;
@@ -65,19 +66,23 @@ struct Hello {       // body of hello and of challenge
   Nonce nonce{};
   Proof proof{};           // challenge: responder's proof; hello: zero
   std::vector<std::byte> metadata;  // the sender's metadata blob
+  bool operator==(const Hello &) const = default;
 };
 
 struct ProofBody {   // body of proof
   Proof proof{};
+  bool operator==(const ProofBody &) const = default;
 };
 
 struct Welcome {
   int32_t status = 0;      // PIRN_OK, or why the handshake was refused
   std::string reason;      // at most 255 bytes
+  bool operator==(const Welcome &) const = default;
 };
 
 struct Ping {        // body of ping and pong
   uint64_t id = 0;
+  bool operator==(const Ping &) const = default;
 };
 
 struct Notify {      // one fragment of a notification; fragments of one message have consecutive sequence numbers
@@ -89,24 +94,29 @@ struct Notify {      // one fragment of a notification; fragments of one message
 struct WindowRef {   // body of window_open, window_close, window_withdraw, window_quiesced
   uint64_t window = 0;
   uint64_t capability = 0; // window_open: the random word of the window blob; else 0
+  bool operator==(const WindowRef &) const = default;
 };
 
 struct WindowOpened {
   uint64_t window = 0;
   int32_t status = 0;
+  bool operator==(const WindowOpened &) const = default;
 };
 
 struct AddressChange {
   uint32_t rail = 0;
   std::vector<std::byte> address;
+  bool operator==(const AddressChange &) const = default;
 };
 
-// Encoders append to `out` (a whole frame: header and body). Sizes are checked by the caller's types, asserted here.
+// Encoders append to `out` (a whole frame: header and body); they append nothing if a limit is broken (metadata over
+// max_blob or empty). A reason is cut to its limit, and what does not print becomes '?'.
 void encode_hello(std::vector<std::byte> &out, Kind kind, uint64_t token, const Hello &hello);
 void encode_proof(std::vector<std::byte> &out, uint64_t token, const ProofBody &body);
 void encode_welcome(std::vector<std::byte> &out, uint64_t token, const Welcome &body);
 
-// Hot-path encoders write into a caller's buffer of max_control_frame bytes and return the frame's size.
+// Hot-path encoders write into a caller's buffer of max_control_frame bytes and return the frame's size; 0 if it
+// does not fit. Except for encode_header they set the body's size themselves.
 size_t encode_header(std::span<std::byte> out, const Header &header);  // body_size included as given; returns header_size
 size_t encode_ping(std::span<std::byte> out, const Header &header, const Ping &body);
 size_t encode_notify(std::span<std::byte> out, const Header &header, const Notify &body);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Blobs that leave the process by the user's own channel: an endpoint's metadata
 // and a window. Version 1, little-endian, bounded, self-identifying:
-//   0 u32 magic   4 u16 version   6 u16 reserved 0   8 u32 total bytes   12 u32 checksum of the rest
+//   0 u32 magic "pirM" or "pirW"   4 u16 version   6 u16 reserved 0   8 u32 total bytes   12 u32 checksum of the rest
 // Fields that a newer writer appends to a record are skipped.
 #pragma once
 
@@ -27,6 +27,7 @@ struct RailAddress {
   std::string protocol;              // libfabric provider in use, <= 31 bytes: both ends must speak the same
   std::vector<std::byte> address;    // libfabric address, <= max_address
   uint64_t link_speed = 0;
+  bool operator==(const RailAddress &) const = default;
 };
 
 struct Metadata {
@@ -35,6 +36,7 @@ struct Metadata {
   Instance process{};                // random identity of the process
   std::vector<RailAddress> rails;    // 1..max_rails
   std::string bootstrap;             // "host:port" if listening, else ""; <= 255 bytes
+  bool operator==(const Metadata &) const = default;
 };
 
 struct WindowBlob {
@@ -46,10 +48,14 @@ struct WindowBlob {
   struct RailKey {
     uint64_t address = 0;            // remote address of the window's first byte on that rail
     uint64_t key = 0;
+    bool operator==(const RailKey &) const = default;
   };
   std::vector<RailKey> rails;        // one per rail of the owner's metadata, same order
+  bool operator==(const WindowBlob &) const = default;
 };
 
+// Encoders return an empty blob if a limit is broken (rails, string lengths, max_blob, access bits...): decoders
+// accept every blob that is not empty.
 std::vector<std::byte> encode_metadata(const Metadata &metadata);
 Result<Metadata> decode_metadata(std::span<const std::byte> blob);
 std::vector<std::byte> encode_window(const WindowBlob &window);
@@ -58,7 +64,8 @@ Result<WindowBlob> decode_window(std::span<const std::byte> blob);
 // Text form of either blob: "pirn:" + kind ("meta1:" or "win1:") + URL-safe base64 without padding.
 Result<std::string> blob_to_text(std::span<const std::byte> blob);
 Result<std::vector<std::byte>> blob_from_text(const std::string &text);
-// Binary or text, as the user gave it: returns the binary.
+// Binary or text, as the user gave it (text perhaps with a line end or zero behind it): returns the binary.
+// All three check the whole blob.
 Result<std::vector<std::byte>> blob_from_any(std::span<const std::byte> bytes);
 
 }  // namespace pirn::wire

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// Body of a metadata blob:
+//   record: instance[16] host[16] process[16] bootstrap (string)
+//   u16 number of rails, then one record each: provider (string) protocol (string) u64 link speed
+//                                              u16 address bytes, address
+#include "wire/metadata.h"
+
+#include "wire/blob.h"
+#include "wire/bytes.h"
+
+namespace pirn::wire {
+
+namespace {
+
+constexpr const char what[] = "metadata blob";
+constexpr size_t max_provider = 15;
+constexpr size_t max_protocol = 31;
+constexpr size_t max_bootstrap = 255;
+
+Status check_name(const char *field, size_t rail, const std::string &name, size_t limit) {
+  if (name.empty() || name.size() > limit)
+    return fail(PIRN_ERR_INVALID, "%s: %s of rail %zu has %zu characters; allowed: 1..%zu", what, field, rail,
+                name.size(), limit);
+  if (!is_printable(name)) return fail(PIRN_ERR_INVALID, "%s: %s of rail %zu is not printable", what, field, rail);
+  return Status::ok();
+}
+
+Status check_rail(size_t index, const RailAddress &rail) {
+  Status status = check_name("provider", index, rail.provider, max_provider);
+  if (status.is_ok()) status = check_name("protocol", index, rail.protocol, max_protocol);
+  if (!status.is_ok()) return status;
+  if (rail.address.empty() || rail.address.size() > max_address)
+    return fail(PIRN_ERR_INVALID, "%s: address of rail %zu has %zu bytes; allowed: 1..%zu", what, index,
+                rail.address.size(), max_address);
+  return Status::ok();
+}
+
+Result<RailAddress> decode_rail(Reader &blob, size_t index) {
+  Reader reader = blob.record();
+  RailAddress rail;
+  rail.provider = reader.string();
+  rail.protocol = reader.string();
+  rail.link_speed = reader.u64();
+  const std::span<const std::byte> address = reader.bytes(reader.u16());
+  if (!reader.ok()) return fail(PIRN_ERR_INVALID, "%s: rail %zu is truncated", what, index);
+  rail.address.assign(address.begin(), address.end());
+  Status status = check_rail(index, rail);
+  if (!status.is_ok()) return status;
+  return rail;
+}
+
+}  // namespace
+
+std::vector<std::byte> encode_metadata(const Metadata &metadata) {
+  if (metadata.rails.empty() || metadata.rails.size() > max_rails || !is_printable(metadata.bootstrap)) return {};
+  std::array<std::byte, max_blob> buffer{};
+  Writer writer(buffer);
+  writer.skip(blob_header_size);
+  size_t record = writer.begin_record();
+  writer.array(metadata.instance);
+  writer.array(metadata.host);
+  writer.array(metadata.process);
+  writer.string(metadata.bootstrap, max_bootstrap);
+  writer.end_record(record);
+  writer.u16(static_cast<uint16_t>(metadata.rails.size()));
+  for (const RailAddress &rail : metadata.rails) {
+    if (!check_rail(0, rail).is_ok()) return {};
+    record = writer.begin_record();
+    writer.string(rail.provider, max_provider);
+    writer.string(rail.protocol, max_protocol);
+    writer.u64(rail.link_speed);
+    writer.u16(static_cast<uint16_t>(rail.address.size()));
+    writer.bytes(rail.address.data(), rail.address.size());
+    writer.end_record(record);
+  }
+  return seal_blob(buffer, writer, metadata_magic);
+}
+
+Result<Metadata> decode_metadata(std::span<const std::byte> blob) {
+  Result<std::span<const std::byte>> body = open_blob(blob, metadata_magic, what);
+  if (!body.is_ok()) return body.status();
+  Reader reader(body.value());
+  Reader fixed = reader.record();
+  Metadata metadata;
+  metadata.instance = fixed.array<16>();
+  metadata.host = fixed.array<16>();
+  metadata.process = fixed.array<16>();
+  metadata.bootstrap = fixed.string();
+  const size_t count = reader.u16();
+  if (!fixed.ok() || !reader.ok()) return fail(PIRN_ERR_INVALID, "%s is truncated before its rails", what);
+  if (!is_printable(metadata.bootstrap))
+    return fail(PIRN_ERR_INVALID, "%s: bootstrap address is not printable", what);
+  if (count < 1 || count > max_rails)
+    return fail(PIRN_ERR_INVALID, "%s has %zu rails; allowed: 1..%zu", what, count, max_rails);
+  metadata.rails.reserve(count);
+  for (size_t i = 0; i < count; ++i) {
+    Result<RailAddress> rail = decode_rail(reader, i);
+    if (!rail.is_ok()) return rail.status();
+    metadata.rails.push_back(rail.take());
+  }
+  return metadata;
+}
+
+}  // namespace pirn::wire
