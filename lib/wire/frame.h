@@ -69,6 +69,8 @@ struct Hello {       // body of hello and of challenge
   bool operator==(const Hello &) const = default;
 };
 
+constexpr size_t hello_proof_offset = 56;  // of `proof` in the body: what a handshake hashes has it zero
+
 struct ProofBody {   // body of proof
   Proof proof{};
   bool operator==(const ProofBody &) const = default;
