@@ -54,6 +54,7 @@ struct Counters {
   uint64_t refused = 0;       // wrong key, incompatible
   uint64_t malformed = 0;     // garbage
   uint64_t expired = 0;       // slow or silent strangers
+  uint64_t abandoned = 0;     // hung up before the handshake was done
   uint64_t evicted = 0;       // made room for newer ones
 };
 

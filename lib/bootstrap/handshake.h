@@ -31,8 +31,12 @@ struct Identity {
   std::vector<uint8_t> key;         // derived pre-shared key; empty: none set
 };
 
-// Any text or file content -> the fixed-size key that handshakes use.
+// Any text or file content -> the fixed-size key that handshakes use. Also an empty secret gives a key: whether
+// one was set is the caller's to know.
 std::vector<uint8_t> derive_key(std::span<const uint8_t> secret);
+
+// The WELCOME that turns the owner of `token` away.
+std::vector<std::byte> refusal(uint64_t token, const Status &why);
 
 struct Outcome {
   std::vector<std::byte> reply;          // frame to send; empty: none
@@ -48,7 +52,7 @@ class Handshake {
   using TokenFor = std::function<uint64_t(const wire::Hello &)>;
   static Handshake responder(const Identity &self, TokenFor token_for);
 
-  std::vector<std::byte> start();  // initiator's HELLO
+  std::vector<std::byte> start();  // initiator's HELLO; empty if the own metadata is empty or above wire::max_blob
   // Feeds one decoded frame of kinds hello..welcome; `raw` are its bytes (they go into the transcript).
   Outcome receive(const wire::Frame &frame, std::span<const std::byte> raw);
 
@@ -58,16 +62,25 @@ class Handshake {
   const wire::Metadata &remote_metadata() const { return remote_metadata_; }
 
  private:
+  enum class Step : uint8_t { start, want_hello, want_challenge, want_proof, want_welcome, over };
+
   Handshake(const Identity &self, bool initiator);
-  // (private members are the implementer's)
+  wire::Hello own_hello() const;
+  Outcome on_hello(const wire::Frame &frame, std::span<const std::byte> raw);
+  Outcome on_challenge(const wire::Frame &frame, std::span<const std::byte> raw);
+  Outcome on_proof(const wire::Frame &frame, std::span<const std::byte> raw);
+  Outcome on_welcome(const wire::Frame &frame);
+  Status take_remote(const wire::Frame &frame);
+  Outcome give_up(Status why);
+
   Identity self_;
-  bool initiator_;
-  int step_ = 0;
+  Step step_;
   uint64_t own_token_ = 0;
   TokenFor token_for_;
   wire::Nonce nonce_{};
   std::vector<std::byte> hello_raw_;
   std::vector<std::byte> challenge_raw_;
+  uint64_t remote_token_ = 0;
   std::optional<wire::Hello> remote_;
   wire::Metadata remote_metadata_;
 };
