@@ -36,11 +36,12 @@ struct ProviderFound {
   const Profile *profile;
   std::string fabric_provider;  // "" if not usable
   std::string reason;           // why not usable, with the remedy; "" if usable
-  std::vector<Nic> nics;        // best first; loopback and link-local addresses last
+  std::vector<Nic> nics;        // best first; loopback and link-local addresses last; empty if not usable
 };
 
 // Asks libfabric once per profile. Never fails: what is missing is in `reason`.
 std::vector<ProviderFound> discover(const Calls &calls, const Log &log);
+ProviderFound discover_one(const Calls &calls, const Profile &profile, const Log &log);
 
 // Picks the NICs of an endpoint: `provider` is "auto" or a demand; `nics` is a list of names, globs or addresses, or "".
 // Empty list: the best NIC(s) of the provider: all that are real fabric devices, or the first address of an IP provider.

@@ -15,21 +15,18 @@ enum class Visibility : uint8_t {
 };
 
 struct Profile {
-  const char *name;                         // pirn's name for it
-  const char *const *fabric_providers;      // libfabric provider names, best first, NULL-terminated
-  const char *fabric_name;                  // demanded fabric_attr name ("efa-direct"), or NULL
+  const char *name;                      // pirn's name for it
+  const char *const *fabric_providers;   // libfabric provider names, best first, NULL-terminated
+  const char *const *fabric_names;       // fabric_attr names to prefer, best first, NULL-terminated; or NULL
   Visibility visibility;
-  int rank;                                 // auto choice: higher first; < 0: only on demand
-  bool same_process_only;                   // must not cross process borders (see lib/decisions)
-  bool needs_event_queue;                   // open and bind an EQ to every endpoint
-  bool request_local_mr;                    // offer FI_MR_LOCAL even if it may be avoided
-  bool zero_inject;                         // ask for inject_size 0
-  bool ip_addressed;                        // source address is an IP address: loopback and link-local NICs rank last
-  uint64_t (*limit_tx_depth)(uint64_t depth);  // NULL: as the provider says
-  // Environment that must hold before libfabric opens the provider ("FI_UNIVERSE_SIZE", "64"), applied only when unset;
-  // pairs, NULL-terminated.
+  int rank;                              // auto choice: higher first; < 0: only on demand
+  bool same_process_only;                // must not cross process borders
+  bool needs_event_queue;                // open and bind an EQ to every endpoint
+  bool ip_addressed;                     // a NIC is an interface with one IP address; loopback and link-local rank last
+  // Environment that must hold before libfabric opens the provider, applied only when unset; name and value in turn,
+  // NULL-terminated; or NULL.
   const char *const *environment;
-  const char *missing_hint;                 // what to install or load when libfabric does not offer it
+  const char *missing_hint;              // what to install or load when libfabric does not offer it
 };
 
 // All profiles, best rank first.

@@ -73,6 +73,7 @@ struct Limits {
   size_t local_parts;     // iov_limit
   size_t remote_parts;    // rma_iov_limit
   size_t transmit_depth;  // messages in flight, RMA and send together
+  size_t receive_depth;   // receives posted at one time
   size_t max_send;        // bytes in one send
   size_t key_size;        // bytes of a remote key
   bool virtual_addressing;  // remote address is the virtual address, else the offset in the registration
@@ -117,7 +118,8 @@ class Rail {
 
   // Makes all memory quiet: closes the endpoint, which drops every operation and receive in flight, drains the
   // completion queue, opens a new endpoint with the same address. Peers, and registrations that are not tied to an endpoint,
-  // stay valid. Works in flight get no completion: the caller takes them back. *address_changed: peers must be told.
+  // stay valid. Works in flight get no completion: the caller takes them back. *address_changed: the address, or the key of
+  // a registration, is another one now, and peers must be told. After an error every post fails until a reset succeeds.
   Status reset(bool *address_changed);
 
   // "connection refused (113)": libfabric's text for a positive fi_errno.

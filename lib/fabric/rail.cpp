@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fabric/rail.h"
+
+#include "base/text.h"
+#include "fabric/nic.h"
+#include "fabric/rail_state.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cstddef>
+
+namespace pirn::fabric {
+namespace {
+
+static_assert(sizeof(RemotePart) == sizeof(fi_rma_iov) && offsetof(RemotePart, address) == offsetof(fi_rma_iov, addr) &&
+              offsetof(RemotePart, length) == offsetof(fi_rma_iov, len) &&
+              offsetof(RemotePart, key) == offsetof(fi_rma_iov, key));
+static_assert(sizeof(Work) >= sizeof(fi_context2));
+
+// Receives that a rail takes at most; the completion queue has room for them beside the transmits.
+constexpr size_t most_receives = 4096;
+constexpr size_t smallest_queue = 64;
+
+pirn_status code_of(ssize_t rc) {
+  bool exhausted = rc == -FI_ENOMEM || rc == -FI_EMFILE || rc == -FI_ENOSPC || rc == -ENFILE;
+  return exhausted ? PIRN_ERR_NO_MEMORY : PIRN_ERR_UNAVAILABLE;
+}
+
+bool has_bit(const fi_info &info, int bit) { return (info.domain_attr->mr_mode & bit) != 0; }
+
+}  // namespace
+
+Rail::State::~State() {
+  // The endpoint goes first, so that nothing touches memory whose registration is closed; where registrations hang on
+  // the endpoint the provider refuses that order, and orders the two itself.
+  if (endpoint_registrations) close_registrations();
+  ep.reset();
+  while (registrations) {
+    Registration *registration = registrations;
+    registrations = registration->next;
+    delete registration;
+  }
+}
+
+Status Rail::State::step_failed(const char *step, ssize_t rc) const {
+  return fail(code_of(rc), "%s: %s: %s", name.c_str(), step, error_text(static_cast<int>(-rc)).c_str());
+}
+
+void Rail::State::read_back_limits() {
+  const fi_info &i = *info;
+  limits.max_message = i.ep_attr->max_msg_size;
+  limits.local_parts = std::clamp<size_t>(i.tx_attr->iov_limit, 1, max_parts);
+  limits.remote_parts = std::clamp<size_t>(i.tx_attr->rma_iov_limit, 1, max_parts);
+  limits.max_send = i.ep_attr->max_msg_size;
+  limits.key_size = i.domain_attr->mr_key_size;
+  limits.virtual_addressing = has_bit(i, FI_MR_VIRT_ADDR);
+  limits.needs_descriptor = has_bit(i, FI_MR_LOCAL);
+  endpoint_registrations = has_bit(i, FI_MR_ENDPOINT);
+  provider_keys = has_bit(i, FI_MR_PROV_KEY);
+  write_flags = FI_COMPLETION | (nic.profile->visibility == Visibility::delivery_complete ? FI_DELIVERY_COMPLETE
+                                                                                          : FI_TRANSMIT_COMPLETE);
+}
+
+// A descriptor to sleep on where the provider has one (shm and older efa have none). Too large a queue is refused by
+// some devices, so it shrinks until it is granted, and the depth with it.
+Status Rail::State::open_queue(uint64_t max_in_flight) {
+  size_t depth = std::max<size_t>(info->tx_attr->size, 1);
+  if (max_in_flight) depth = std::min<size_t>(depth, max_in_flight);
+  size_t receives = std::clamp<size_t>(info->rx_attr->size, 1, most_receives);
+  size_t size = depth + receives;
+  int rc = 0;
+  for (; size >= std::min(smallest_queue, depth + receives); size /= 2) {
+    for (fi_wait_obj wait : {FI_WAIT_FD, FI_WAIT_NONE}) {
+      Grown<fi_cq_attr> attr;
+      attr.attr.size = size;
+      attr.attr.format = FI_CQ_FORMAT_MSG;
+      attr.attr.wait_obj = wait;
+      fid_cq *raw = nullptr;
+      rc = fi_cq_open(domain.get(), &attr.attr, &raw, nullptr);
+      if (rc) continue;
+      cq.reset(raw);
+      if (wait != FI_WAIT_FD || fi_control(&raw->fid, FI_GETWAIT, &wait_fd) != 0) wait_fd = -1;
+      limits.transmit_depth = std::max<size_t>(std::min(depth, size / 2), 1);
+      limits.receive_depth = std::max<size_t>(std::min(receives, size - limits.transmit_depth), 1);
+      return Status::ok();
+    }
+  }
+  return step_failed("fi_cq_open", rc);
+}
+
+Status Rail::State::open_objects(uint64_t max_in_flight) {
+  fid_fabric *raw_fabric = nullptr;
+  int rc = calls.fabric(info->fabric_attr, &raw_fabric, nullptr);
+  if (rc) return step_failed("fi_fabric", rc);
+  fabric.reset(raw_fabric);
+
+  fid_domain *raw_domain = nullptr;
+  rc = fi_domain(fabric.get(), info.get(), &raw_domain, nullptr);
+  if (rc) return step_failed("fi_domain", rc);
+  domain.reset(raw_domain);
+
+  Grown<fi_av_attr> av_attr;
+  av_attr.attr.type = info->domain_attr->av_type == FI_AV_UNSPEC ? FI_AV_TABLE : info->domain_attr->av_type;
+  fid_av *raw_av = nullptr;
+  rc = fi_av_open(domain.get(), &av_attr.attr, &raw_av, nullptr);
+  if (rc) return step_failed("fi_av_open", rc);
+  av.reset(raw_av);
+
+  if (Status status = open_queue(max_in_flight); !status.is_ok()) return status;
+  if (nic.profile->needs_event_queue) {
+    Grown<fi_eq_attr> eq_attr;
+    eq_attr.attr.wait_obj = FI_WAIT_NONE;
+    fid_eq *raw_eq = nullptr;
+    rc = fi_eq_open(fabric.get(), &eq_attr.attr, &raw_eq, nullptr);
+    if (rc) return step_failed("fi_eq_open", rc);
+    eq.reset(raw_eq);
+  }
+  return open_endpoint({}, false);
+}
+
+Result<std::unique_ptr<Rail>> Rail::open(const Nic &nic, const Calls &calls, const Log &log, uint64_t max_in_flight) {
+  auto state = std::make_unique<State>(nic, calls, log);
+  state->name = std::string(nic.profile->name) + "/" + nic.name;
+  state->info = std::shared_ptr<fi_info>(calls.dupinfo(nic.info.get()), calls.freeinfo);
+  if (!state->info) return fail(PIRN_ERR_NO_MEMORY, "%s: fi_dupinfo: out of memory", state->name.c_str());
+  state->read_back_limits();
+  if (Status status = state->open_objects(max_in_flight); !status.is_ok()) return status;
+  const Limits &limits = state->limits;
+  log.write(PIRN_LOG_DEBUG, "%s: \"%s\" at %s, message %llu, depth %zu+%zu, parts %zu/%zu, key %zu%s%s%s%s", //
+            state->name.c_str(), nic.fabric_provider.c_str(), nic.address.c_str(),
+            static_cast<unsigned long long>(limits.max_message), limits.transmit_depth, limits.receive_depth,
+            limits.local_parts, limits.remote_parts, limits.key_size, limits.virtual_addressing ? ", virtual" : "",
+            limits.needs_descriptor ? ", descriptors" : "", state->provider_keys ? ", provider keys" : "",
+            state->wait_fd < 0 ? ", no descriptor to wait on" : "");
+  return std::unique_ptr<Rail>(new Rail(std::move(state)));
+}
+
+Rail::Rail(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Rail::~Rail() = default;
+
+const Limits &Rail::limits() const { return state_->limits; }
+const Profile &Rail::profile() const { return *state_->nic.profile; }
+const std::string &Rail::name() const { return state_->name; }
+std::span<const std::byte> Rail::address() const { return state_->address; }
+int Rail::wait_fd() const { return state_->wait_fd; }
+
+std::string Rail::printable_address() const {
+  return address_text(state_->info->addr_format, state_->address.data(), state_->address.size());
+}
+
+namespace {
+
+// Some providers trust what they are handed, and it comes from the network.
+bool plausible_socket_address(const std::byte *bytes, size_t length) {
+  sockaddr head;
+  if (length < sizeof head) return false;
+  memcpy(&head, bytes, sizeof head);
+  if (head.sa_family == AF_INET) return length == sizeof(sockaddr_in);
+  if (head.sa_family == AF_INET6) return length == sizeof(sockaddr_in6);
+  return true;
+}
+
+bool plausible_address(uint32_t format, const std::byte *bytes, size_t length, size_t own_length) {
+  if (format == FI_ADDR_STR)
+    return length > 1 && length <= FI_NAME_MAX && bytes[length - 1] == std::byte{0};
+  if (length != own_length) return false;
+  if (format == FI_SOCKADDR || format == FI_SOCKADDR_IN || format == FI_SOCKADDR_IN6)
+    return plausible_socket_address(bytes, length);
+  return true;
+}
+
+}  // namespace
+
+Result<FabricAddress> Rail::insert(std::span<const std::byte> address) {
+  // A copy: aligned, and with a terminator behind a string that lacks one.
+  alignas(16) std::byte copy[FI_NAME_MAX + 1] = {};
+  if (address.size() <= FI_NAME_MAX) memcpy(copy, address.data(), address.size());
+  if (address.empty() || address.size() > FI_NAME_MAX ||
+      !plausible_address(state_->info->addr_format, copy, address.size(), state_->address.size()))
+    return fail(PIRN_ERR_INVALID, "%s: an address of %zu bytes is not one of this fabric's", state_->name.c_str(),
+                address.size());
+  fi_addr_t peer = FI_ADDR_UNSPEC;
+  int rc = fi_av_insert(state_->av.get(), copy, 1, &peer, 0, nullptr);
+  if (rc == 1 && peer != FI_ADDR_NOTAVAIL) return FabricAddress{peer};
+  return state_->step_failed("fi_av_insert", rc < 0 ? rc : -FI_EINVAL);
+}
+
+void Rail::remove(FabricAddress peer) {
+  fi_addr_t address = peer;
+  fi_av_remove(state_->av.get(), &address, 1, 0);
+}
+
+bool Rail::may_sleep() {
+  if (state_->wait_fd < 0) return false;
+  fid *queue = &state_->cq->fid;
+  return fi_trywait(state_->fabric.get(), &queue, 1) == FI_SUCCESS;
+}
+
+std::string Rail::error_text(int error) { return text("%s (%d)", fi_strerror(error), error); }
+
+}  // namespace pirn::fabric

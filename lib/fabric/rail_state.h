@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a rail is made of; shared by the files that implement Rail.
+#pragma once
+
+#include "fabric/calls.h"
+#include "fabric/rail.h"
+
+#include <rdma/fi_cm.h>
+#include <rdma/fi_domain.h>
+#include <rdma/fi_endpoint.h>
+#include <rdma/fi_eq.h>
+#include <rdma/fi_rma.h>
+
+#include <cstring>
+
+namespace pirn::fabric {
+
+struct FidCloser {
+  template <typename T>
+  void operator()(T *object) const {
+    fi_close(&object->fid);
+  }
+};
+template <typename T>
+using Fid = std::unique_ptr<T, FidCloser>;
+
+// Errors carried to the caller by one poll, each with room for the provider's words.
+constexpr size_t errors_per_poll = 16;
+constexpr size_t error_text_size = 192;
+
+struct Registration {
+  Registration *previous = nullptr;
+  Registration *next = nullptr;
+  Fid<fid_mr> mr;  // none for local use on a rail that needs no descriptors
+  void *descriptor = nullptr;
+  uint64_t key = 0;
+  void *address = nullptr;
+  size_t length = 0;
+  uint32_t remote_access = 0;
+};
+
+struct Rail::State {
+  State(const Nic &nic_, const Calls &calls_, const Log &log_) : calls(calls_), log(log_), nic(nic_) {}
+  ~State();
+
+  const Calls &calls;
+  const Log &log;
+  Nic nic;
+  std::string name;
+  std::shared_ptr<fi_info> info;  // this rail's own copy
+  Limits limits = {};
+  uint64_t write_flags = 0;
+  bool endpoint_registrations = false;  // FI_MR_ENDPOINT: a registration belongs to an enabled endpoint
+  bool provider_keys = false;           // FI_MR_PROV_KEY
+  int wait_fd = -1;
+  std::vector<std::byte> address;
+  Registration *registrations = nullptr;
+
+  // Destroyed in reverse: the endpoint first, the fabric last.
+  Fid<fid_fabric> fabric;
+  Fid<fid_domain> domain;
+  Fid<fid_av> av;
+  Fid<fid_cq> cq;
+  Fid<fid_eq> eq;
+  Fid<fid_ep> ep;  // none after a reset that failed
+
+  uint32_t polls_since_event_check = 0;
+  char error_texts[errors_per_poll][error_text_size];
+
+  // "tcp/eth0: fi_domain: Cannot allocate memory"
+  Status step_failed(const char *step, ssize_t rc) const;
+
+  Status open_objects(uint64_t max_in_flight);  // rail.cpp
+  Status open_queue(uint64_t max_in_flight);
+  void read_back_limits();
+
+  // endpoint.cpp. `source` replaces the NIC's source address if not empty; `by_name` asks for it with fi_setname too,
+  // for providers that take the source address for a prefix.
+  Status open_endpoint(std::span<const std::byte> source, bool by_name);
+  Status read_address();
+
+  void check_events(Status *failure);  // completion.cpp
+
+  Status attach(Registration &registration);  // mr.cpp
+  void close_registrations();
+  Status reopen_registrations(bool *keys_changed);
+};
+
+}  // namespace pirn::fabric

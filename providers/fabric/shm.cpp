@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "profiles.h"
+
+namespace pirn::fabric {
+namespace {
+
+const char *const names[] = {"shm", nullptr};
+
+}  // namespace
+
+// Not between processes: libfabric 1.17's shm takes locks that live in shared memory. A peer that is killed while it
+// holds one leaves the survivor hung inside libfabric, and a dead peer is never reported. Within one process both ends
+// die together, so there it is safe.
+// It has no descriptor to wait on, and a write's delivery is acknowledged only when the target polls.
+const Profile shm_profile = {
+    .name = "shm",
+    .fabric_providers = names,
+    .fabric_names = nullptr,
+    .visibility = Visibility::delivery_complete,
+    .rank = -2,
+    .same_process_only = true,
+    .needs_event_queue = false,
+    .ip_addressed = false,
+    .environment = nullptr,
+    .missing_hint = "needs libfabric with the shm provider",
+};
+
+}  // namespace pirn::fabric

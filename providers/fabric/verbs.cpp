@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "profiles.h"
+
+namespace pirn::fabric {
+namespace {
+
+// Verbs endpoints are connected; the rxm layer makes them datagram-addressed and hands RMA straight to the NIC.
+const char *const names[] = {"verbs;ofi_rxm", nullptr};
+
+}  // namespace
+
+// - Offers no FI_DELIVERY_COMPLETE: the completion is the reliable connection's acknowledgement, which the target's NIC
+//   sends after it issued the writes to memory. For the target's CPU that is visibility.
+// - With FI_MR_LOCAL left out rxm registers per operation, so it must be offered: discovery offers every mr_mode bit.
+// - A bad key or a dead peer fails the hidden connection and everything in flight on it; the next operation reconnects.
+// - Writes up to inject_size are copied by the CPU when the memory counts as host memory: never register device memory
+//   as host memory here without setting FI_VERBS_INLINE_SIZE=0.
+// - libfabric 1.17 reports link speed 0 for HDR and NDR; discovery asks sysfs then.
+const Profile verbs_profile = {
+    .name = "verbs",
+    .fabric_providers = names,
+    .fabric_names = nullptr,
+    .visibility = Visibility::transmit_complete,
+    .rank = 20,
+    .same_process_only = false,
+    .needs_event_queue = false,
+    .ip_addressed = false,
+    .environment = nullptr,
+    .missing_hint = "needs an RDMA NIC that is up, with its kernel driver (ls /sys/class/infiniband), rdma-core, "
+                    "an IP address on the NIC's interface (IPoIB or RoCE), and a memlock limit that is not small",
+};
+
+}  // namespace pirn::fabric
