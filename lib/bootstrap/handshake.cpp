@@ -3,7 +3,6 @@
 
 #include "base/random.h"
 
-#include <algorithm>
 #include <cstring>
 #include <sodium.h>
 
@@ -48,13 +47,6 @@ std::vector<std::byte> without_proof(const wire::Frame &frame, std::span<const s
   const auto body = static_cast<size_t>(frame.body.data() - raw.data());
   std::memset(bytes.data() + body + offset, 0, sizeof(wire::Proof));
   return bytes;
-}
-
-// A peer's own words go into logs and error texts: only harmless ones.
-std::string tame(const std::string &text) {
-  std::string out = text.substr(0, max_reason);
-  std::replace_if(out.begin(), out.end(), [](char c) { return c < 0x20 || c > 0x7e; }, '?');
-  return out;
 }
 
 // What a peer may make of our caller's status: only codes that tell the caller what to do next.
@@ -199,7 +191,7 @@ Outcome Handshake::on_welcome(const wire::Frame &frame) {
   if (welcome.value().status != PIRN_OK) {
     // Without a proof of where it comes from, as every word before the end of a handshake.
     return {{}, false, fail(refusal_code(welcome.value().status), "refused by the peer: %s",
-                            tame(welcome.value().reason).c_str())};
+                            welcome.value().reason.c_str())};
   }
   if (step != Step::want_welcome) return {{}, false, fail(PIRN_ERR_INVALID, "welcome before the handshake is done")};
   if (header.token != own_token_ || header.sequence != 0 || header.acknowledged != 0 || header.epoch != 0)
