@@ -17,9 +17,10 @@
 extern "C" {
 #include <cmocka.h>
 }
-// cmocka's macro would swallow pirn::fail.
+// cmocka's macros would swallow functions of these names.
 #undef fail
 #undef fail_msg
+#undef skip
 #define fail_test(...) (print_error("ERROR: " __VA_ARGS__), print_error("\n"), _fail(__FILE__, __LINE__))
 
 #define assert_text(actual, expected) assert_string_equal(std::string(actual).c_str(), std::string(expected).c_str())
