@@ -18,8 +18,12 @@ namespace {
 
 using InfoList = std::unique_ptr<fi_info, void (*)(fi_info *)>;
 
-constexpr uint64_t wanted_caps =
-    FI_MSG | FI_RMA | FI_READ | FI_WRITE | FI_REMOTE_READ | FI_REMOTE_WRITE | FI_LOCAL_COMM | FI_REMOTE_COMM;
+// 1.17's shm offers neither FI_REMOTE_COMM nor FI_LOCAL_COMM as an endpoint's capability, and refuses to be asked.
+uint64_t wanted_caps(const Profile &profile) {
+  return FI_MSG | FI_RMA | FI_READ | FI_WRITE | FI_REMOTE_READ | FI_REMOTE_WRITE |
+         (profile.same_process_only ? 0 : FI_LOCAL_COMM | FI_REMOTE_COMM);
+}
+
 constexpr uint64_t served_modes = FI_CONTEXT | FI_CONTEXT2;
 constexpr int served_mr_modes = FI_MR_LOCAL | FI_MR_RAW | FI_MR_VIRT_ADDR | FI_MR_ALLOCATED | FI_MR_PROV_KEY |
                                 FI_MR_ENDPOINT | FI_MR_HMEM;
@@ -36,30 +40,30 @@ void apply_environment() {
   });
 }
 
-void fill_hints(fi_info *hints, const char *provider) {
-  hints->caps = wanted_caps;
+void fill_hints(fi_info *hints, const Profile &profile, const char *provider) {
+  hints->caps = wanted_caps(profile);
   hints->mode = served_modes;
   hints->ep_attr->type = FI_EP_RDM;
-  hints->domain_attr->mr_mode = served_mr_modes;
+  hints->domain_attr->mr_mode = served_mr_modes & ~(profile.checks_offsets_only ? FI_MR_VIRT_ADDR : 0);
   hints->domain_attr->threading = FI_THREAD_DOMAIN;
   hints->fabric_attr->prov_name = strdup(provider);
 }
 
-int ask(const Calls &calls, const char *provider, fi_info **list) {
+int ask(const Calls &calls, const Profile &profile, const char *provider, fi_info **list) {
   InfoList hints(calls.allocinfo(), calls.freeinfo);
   if (!hints) return -FI_ENOMEM;
-  fill_hints(hints.get(), provider);
+  fill_hints(hints.get(), profile, provider);
   if (!hints->fabric_attr->prov_name) return -FI_ENOMEM;
   return calls.getinfo(version_to_request(calls), nullptr, nullptr, 0, hints.get(), list);
 }
 
 // What was asked is not always what is granted: 1.17 ignores names in hints, and answers "net" with "net;ofi_rxm" too.
-bool acceptable(const fi_info &info, const char *provider) {
+bool acceptable(const fi_info &info, const Profile &profile, const char *provider) {
   if (!info.fabric_attr || !info.fabric_attr->prov_name || !info.domain_attr || !info.ep_attr || !info.tx_attr ||
       !info.rx_attr)
     return false;
   return strcmp(info.fabric_attr->prov_name, provider) == 0 && info.ep_attr->type == FI_EP_RDM &&
-         (info.caps & wanted_caps) == wanted_caps && (info.mode & ~served_modes) == 0 &&
+         (info.caps & wanted_caps(profile)) == wanted_caps(profile) && (info.mode & ~served_modes) == 0 &&
          (info.domain_attr->mr_mode & ~served_mr_modes & ~FI_MR_MMU_NOTIFY) == 0 &&
          info.ep_attr->msg_prefix_size == 0;
 }
@@ -107,13 +111,13 @@ void sort_and_deduplicate(std::vector<Nic> &nics) {
 // Fills `found` from one libfabric provider; false if it has nothing to offer, with the reason added.
 bool take_provider(const Calls &calls, const char *provider, ProviderFound &found) {
   fi_info *raw = nullptr;
-  int rc = ask(calls, provider, &raw);
+  int rc = ask(calls, *found.profile, provider, &raw);
   InfoList list(rc == 0 ? raw : nullptr, calls.freeinfo);
   size_t best = SIZE_MAX, down = 0;
   for (const fi_info *info = list.get(); info; info = info->next)
-    if (acceptable(*info, provider)) best = std::min(best, fabric_preference(*found.profile, *info));
+    if (acceptable(*info, *found.profile, provider)) best = std::min(best, fabric_preference(*found.profile, *info));
   for (const fi_info *info = list.get(); info; info = info->next) {
-    if (!acceptable(*info, provider) || fabric_preference(*found.profile, *info) != best) continue;
+    if (!acceptable(*info, *found.profile, provider) || fabric_preference(*found.profile, *info) != best) continue;
     if (link_is_down(*info)) {
       down++;
       continue;

@@ -24,6 +24,7 @@ const Profile cxi_profile = {
     .rank = 40,
     .same_process_only = false,
     .needs_event_queue = false,
+    .checks_offsets_only = false,
     .ip_addressed = false,
     .environment = environment,
     .missing_hint = "needs a Slingshot NIC (cxi0 ...) and libfabric with the cxi provider: the distribution's has none "

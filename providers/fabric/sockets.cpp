@@ -18,6 +18,7 @@ const Profile sockets_profile = {
     .rank = -1,
     .same_process_only = false,
     .needs_event_queue = false,
+    .checks_offsets_only = false,
     .ip_addressed = true,
     .environment = nullptr,
     .missing_hint = "needs libfabric with the sockets provider, and a network interface that is up",

@@ -24,6 +24,7 @@ const Profile verbs_profile = {
     .rank = 20,
     .same_process_only = false,
     .needs_event_queue = false,
+    .checks_offsets_only = false,
     .ip_addressed = false,
     .environment = nullptr,
     .missing_hint = "needs an RDMA NIC that is up, with its kernel driver (ls /sys/class/infiniband), rdma-core, "

@@ -39,13 +39,27 @@ void run_read(RailPair &pair, Block &into, size_t local, const RemotePart &from)
   if (done.error) fail_msg("read: %s", done.text);
 }
 
-// Posts a write that must not succeed; true if it ended in an error.
+// 1.17's shm drops what the target's registration refuses, without a word to the initiator: only a deadline ends it.
+bool refusal_is_silent() { return strcmp(provider_name, "shm") == 0; }
+
+void end_silent_operation(RailPair &pair) {
+  bool changed = true;
+  assert_null(pair.next(200 * ns_per_ms).work);
+  require(pair.initiator->reset(&changed), "reset");
+  assert_false(changed);
+}
+
+// Posts a write that may not succeed; true if it was refused.
 bool write_is_refused(RailPair &pair, Block &from, const RemotePart &to) {
   OneRma op(from, 0, to, pair.to_target);
   int error = 0;
   PostResult posted = pair.post([&] { return pair.initiator->write(op.rma, &error); });
   if (posted == PostResult::failed) return error > 0;
-  Completion done = pair.next();
+  Completion done = pair.next(refusal_is_silent() ? 200 * ns_per_ms : 10 * ns_per_s);
+  if (!done.work && refusal_is_silent()) {
+    end_silent_operation(pair);
+    return true;
+  }
   assert_ptr_equal(done.work, &op.work);
   return done.error != 0 && done.text[0] != 0;
 }
@@ -169,9 +183,10 @@ void read__registration_grants_write_only__is_an_error_and_bytes_are_unchanged(v
   int error = 0;
 
   PostResult posted = pair.post([&] { return pair.initiator->read(op.rma, &error); });
-  Completion done = posted == PostResult::posted ? pair.next() : Completion{};
+  if (refusal_is_silent()) end_silent_operation(pair);
+  Completion done = posted == PostResult::posted && !refusal_is_silent() ? pair.next() : Completion{};
 
-  if (posted == PostResult::posted) {
+  if (posted == PostResult::posted && !refusal_is_silent()) {
     assert_ptr_equal(done.work, &op.work);
     assert_int_not_equal(done.error, 0);
   }
