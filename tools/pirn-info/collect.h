@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything pirn-info reports, as one JSON document; documented in README.md beside it.
+#pragma once
+
+#include <pirn/pirn.h>
+
+#include <nlohmann/json.hpp>
+
+// Reads the lists of the context. Throws std::runtime_error with pirn's words.
+nlohmann::json collect(pirn_context *context);
+
+void print_overview(const nlohmann::json &facts);
+void print_settings(const nlohmann::json &facts);
