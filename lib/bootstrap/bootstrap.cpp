@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 namespace pirn::bootstrap {
@@ -50,7 +51,13 @@ void Bootstrap::State::remove(ConnectionId id) {
   if (it == connections.end()) return;
   set_alarm(*it->second, UINT64_MAX);
   const bool made_room = silent_strangers.erase(id) + known_strangers.erase(id) > 0;
-  connections.erase(it);  // closing the socket takes it out of the epoll set
+  // The descriptor may live on in a process forked from this one: closing it would neither end the connection nor
+  // take it out of the epoll set.
+  if (it->second->watched != 0) {
+    epoll_ctl(epoll.get(), EPOLL_CTL_DEL, it->second->stream.fd(), nullptr);
+    shutdown(it->second->stream.fd(), SHUT_RDWR);
+  }
+  connections.erase(it);
   if (made_room && paused_for_room) resume_accepting();
 }
 
@@ -123,7 +130,8 @@ size_t Bootstrap::State::handle_alarms(uint64_t now) {
     } else if (connection.phase == Phase::connecting) {
       attempt_failed(connection, fail(PIRN_ERR_TIMEOUT, "no answer from %s", connection.remote.c_str()), now);
     } else {
-      give_up(id, fail(PIRN_ERR_TIMEOUT, "%s accepted, but the handshake did not end in time", connection.remote.c_str()));
+      give_up(id, fail(PIRN_ERR_TIMEOUT, "%s accepted, but the handshake did not end in time",
+                       connection.remote.c_str()));
     }
   }
   return done;

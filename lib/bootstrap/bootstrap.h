@@ -35,11 +35,13 @@ class Events {
  public:
   virtual ~Events() = default;
   virtual const Identity &identity() = 0;
-  // A stranger said hello (not yet proven): the token it shall use; must be the same for the same remote instance and token.
+  // A stranger said hello (not yet proven): the token it shall use; must be the same for the same remote instance
+  // and token.
   virtual uint64_t token_for(const wire::Hello &hello) = 0;
   // Token for a connection that we started; asked once per connection, before its HELLO is sent.
   virtual uint64_t own_token(ConnectionId id) = 0;
-  // Handshake done. `initiated`: by our connect(). Return a refusal to close it (peer gets WELCOME with the status when we are responder).
+  // Handshake done. `initiated`: by our connect(). Return a refusal to close it (peer gets WELCOME with the status when
+  // we are responder); no event follows for it.
   virtual Status established(ConnectionId id, bool initiated, const wire::Hello &remote, const wire::Metadata &metadata,
                              const std::string &remote_address) = 0;
   // Our connect() came to nothing.

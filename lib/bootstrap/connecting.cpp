@@ -53,7 +53,8 @@ void Bootstrap::State::try_next_address(Connection &connection, uint64_t now) {
     return;
   }
   if (connection.next_address == 0 && !connection.addresses.empty())
-    connection.failure = fail(PIRN_ERR_TIMEOUT, "no time left to connect to %s", printable(connection.addresses[0]).c_str());
+    connection.failure =
+        fail(PIRN_ERR_TIMEOUT, "no time left to connect to %s", printable(connection.addresses[0]).c_str());
   // Told by progress(): the caller of connect() does not know the id yet.
   connection.phase = Phase::failed;
   set_alarm(connection, 0);

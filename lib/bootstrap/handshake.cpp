@@ -127,7 +127,8 @@ Outcome Handshake::receive(const wire::Frame &frame, std::span<const std::byte> 
   if (step_ == Step::want_hello && header.kind == wire::Kind::hello) return on_hello(frame, raw);
   if (step_ == Step::want_challenge && header.kind == wire::Kind::challenge) return on_challenge(frame, raw);
   if (step_ == Step::want_proof && header.kind == wire::Kind::proof) return on_proof(frame, raw);
-  return give_up(fail(PIRN_ERR_INVALID, "unexpected frame of kind %u in the handshake", static_cast<unsigned>(header.kind)));
+  const auto kind = static_cast<unsigned>(header.kind);
+  return give_up(fail(PIRN_ERR_INVALID, "unexpected frame of kind %u in the handshake", kind));
 }
 
 Outcome Handshake::on_hello(const wire::Frame &frame, std::span<const std::byte> raw) {

@@ -20,10 +20,12 @@ void Bootstrap::State::negotiate(Connection &connection, uint64_t now) {
       continue;
     }
     const bool malformed = input == FrameStream::Input::malformed;
-    if (connection.initiated)
-      return give_up(id, malformed ? fail(PIRN_ERR_REFUSED, "%s does not speak pirn: %s", connection.remote.c_str(), why.c_str())
-                                   : fail(PIRN_ERR_REFUSED, "%s ended the handshake: %s", connection.remote.c_str(), why.c_str()));
-    return drop_stranger(id, malformed ? &counters.malformed : &counters.abandoned, fail(PIRN_ERR_INVALID, "%s", why.c_str()), now);
+    if (connection.initiated) {
+      const char *what = malformed ? "does not speak pirn" : "ended the handshake";
+      return give_up(id, fail(PIRN_ERR_REFUSED, "%s %s: %s", connection.remote.c_str(), what, why.c_str()));
+    }
+    uint64_t *counter = malformed ? &counters.malformed : &counters.abandoned;
+    return drop_stranger(id, counter, fail(PIRN_ERR_INVALID, "%s", why.c_str()), now);
   }
 }
 
@@ -32,8 +34,10 @@ bool Bootstrap::State::take_frame(Connection &connection, uint64_t now) {
   const auto decoded = wire::decode_frame(connection.stream.frame());
   Outcome outcome;
   if (decoded.is_ok()) {
-    if (!connection.handshake)
-      connection.handshake = Handshake::responder(events.identity(), [this](const wire::Hello &hello) { return events.token_for(hello); });
+    if (!connection.handshake) {
+      const auto token_for = [this](const wire::Hello &hello) { return events.token_for(hello); };
+      connection.handshake = Handshake::responder(events.identity(), token_for);
+    }
     outcome = connection.handshake->receive(decoded.value(), connection.stream.frame());
   } else {
     outcome.error = decoded.status();

@@ -86,6 +86,15 @@ std::vector<SocketAddress> collect(const addrinfo *list) {
   return addresses;
 }
 
+Status resolver_error(const std::string &address, int error) {
+  pirn_status code = PIRN_ERR_INVALID;
+  if (error == EAI_AGAIN) code = PIRN_ERR_AGAIN;
+  if (error == EAI_MEMORY) code = PIRN_ERR_NO_MEMORY;
+  if (error == EAI_SYSTEM) code = PIRN_ERR_IO;
+  const char *why = error == EAI_SYSTEM ? std::strerror(errno) : gai_strerror(error);
+  return fail(code, "cannot resolve \"%s\": %s", address.c_str(), why);
+}
+
 }  // namespace
 
 Result<std::vector<SocketAddress>> resolve(const std::string &address, bool passive) {
@@ -102,11 +111,7 @@ Result<std::vector<SocketAddress>> resolve(const std::string &address, bool pass
   // No name has a colon: spare the resolver, and its timeouts, the question.
   if (error == EAI_NONAME && parts.host.find(':') != std::string::npos) return malformed(address, "not an IPv6 address");
   if (error == EAI_NONAME) error = lookup(parts, role, &list);
-  if (error == EAI_SYSTEM) return fail(PIRN_ERR_IO, "cannot resolve \"%s\": %s", address.c_str(), std::strerror(errno));
-  if (error != 0) {
-    const pirn_status code = error == EAI_AGAIN ? PIRN_ERR_AGAIN : error == EAI_MEMORY ? PIRN_ERR_NO_MEMORY : PIRN_ERR_INVALID;
-    return fail(code, "cannot resolve \"%s\": %s", address.c_str(), gai_strerror(error));
-  }
+  if (error != 0) return resolver_error(address, error);
   auto addresses = collect(list.get());
   if (addresses.empty()) return fail(PIRN_ERR_INVALID, "\"%s\" has no IPv4 or IPv6 address", address.c_str());
   return addresses;

@@ -258,6 +258,22 @@ void lifeline__other_bootstrap_destroyed__is_lost(void **) {
   assert_true(drive({&listener}, [&] { return !listener.losses.empty(); }, 100));
 }
 
+void lifeline__closed_while_a_forked_process_holds_it__is_lost(void **) {
+  Side listener(1);
+  Side caller(2);
+  const ConnectionId id = bring_up(caller, listener, listener.listen("127.0.0.1"));
+  const pid_t child = fork();
+  assert_true(child >= 0);
+  if (child == 0) {
+    pause();
+    _exit(0);
+  }
+  caller.bootstrap.close(id);
+  assert_true(drive({&caller, &listener}, [&] { return !listener.losses.empty(); }, 100));
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+}
+
 [[noreturn]] void connect_and_wait(const std::vector<SocketAddress> &where) {
   Side caller(2);
   caller.bootstrap.connect(where, now_ns() + 5 * ns_per_s);
@@ -345,6 +361,7 @@ int main() {
       cmocka_unit_test(close__of_a_pending_connect__no_event_follows),
       cmocka_unit_test(lifeline__other_side_closes__is_lost),
       cmocka_unit_test(lifeline__other_bootstrap_destroyed__is_lost),
+      cmocka_unit_test(lifeline__closed_while_a_forked_process_holds_it__is_lost),
       cmocka_unit_test(lifeline__peer_process_killed__is_lost_within_100_ms),
       cmocka_unit_test(listen__port_in_use__is_one_error_naming_it),
       cmocka_unit_test(listen__port_in_use_in_one_family_of_two__is_an_error),

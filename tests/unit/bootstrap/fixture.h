@@ -41,7 +41,8 @@ inline Identity identity_of(uint8_t id, const std::string &secret = "") {
   Identity self;
   self.instance.fill(id);
   self.metadata = pirn::wire::encode_metadata(metadata_of(id));
-  if (!secret.empty()) self.key = pirn::bootstrap::derive_key(std::span(reinterpret_cast<const uint8_t *>(secret.data()), secret.size()));
+  const std::span bytes(reinterpret_cast<const uint8_t *>(secret.data()), secret.size());
+  if (!secret.empty()) self.key = pirn::bootstrap::derive_key(bytes);
   return self;
 }
 

@@ -60,7 +60,9 @@ class Side : public Events {
     return verdict;
   }
   void connect_failed(ConnectionId id, const Status &why) override { failures.push_back({id, why.code, why.text}); }
-  void lifeline_lost(ConnectionId id, const std::string &why) override { losses.push_back({id, PIRN_ERR_PEER_LOST, why}); }
+  void lifeline_lost(ConnectionId id, const std::string &why) override {
+    losses.push_back({id, PIRN_ERR_PEER_LOST, why});
+  }
 
   // Listens on a free port; returns where.
   std::vector<SocketAddress> listen(const std::string &host) {

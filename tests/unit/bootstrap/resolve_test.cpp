@@ -35,7 +35,8 @@ void resolve__numeric__round_trips(void **) {
 void resolve__link_local__keeps_its_interface(void **) {
   const auto result = resolve("[fe80::1%lo]:80", false);
   assert_true(result.is_ok());
-  assert_int_equal(reinterpret_cast<const sockaddr_in6 *>(&result.value()[0].storage)->sin6_scope_id, if_nametoindex("lo"));
+  const auto *v6 = reinterpret_cast<const sockaddr_in6 *>(&result.value()[0].storage);
+  assert_int_equal(v6->sin6_scope_id, if_nametoindex("lo"));
   assert_string_equal(printable(result.value()[0]).c_str(), "[fe80::1%lo]:80");
 }
 

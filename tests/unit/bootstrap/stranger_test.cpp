@@ -56,7 +56,10 @@ void stranger__random_bytes__never_establishes(void **) {
     std::vector<std::byte> noise(4 + random() % 3000);
     for (std::byte &byte : noise) byte = static_cast<std::byte>(random());
     // Half of them with a length that is allowed, so that the noise gets as far as the decoder.
-    if (round % 2 == 0) noise = with_length(static_cast<uint32_t>(wire::header_size + noise.size()), std::vector<std::byte>(wire::header_size + noise.size(), noise[0]));
+    if (round % 2 == 0) {
+      noise.resize(noise.size() + wire::header_size);
+      noise = with_length(static_cast<uint32_t>(noise.size()), noise);
+    }
     {
       const Stranger stranger(where[0]);
       stranger.say_if_open(noise.data(), noise.size());
@@ -71,7 +74,8 @@ void stranger__random_bytes__never_establishes(void **) {
 }
 
 void stranger__length_of_4_gib__is_hung_up_on_before_a_byte_is_kept(void **) {
-  for (const uint32_t length : {UINT32_MAX, uint32_t{wire::max_bootstrap_frame} + 1, uint32_t{wire::header_size} - 1, 0u}) {
+  constexpr uint32_t lengths[] = {UINT32_MAX, wire::max_bootstrap_frame + 1, wire::header_size - 1, 0};
+  for (const uint32_t length : lengths) {
     Side listener(1);
     const auto where = listener.listen("127.0.0.1");
     const Stranger stranger(where[0]);
