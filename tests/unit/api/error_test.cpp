@@ -25,10 +25,11 @@ namespace {
 
 void status_string__every_code__has_its_own_text(void **) {
   const pirn_status codes[] = {
-      PIRN_OK,           PIRN_IN_PROGRESS,    PIRN_ERR_AGAIN,       PIRN_ERR_TIMEOUT,   PIRN_ERR_INVALID,
-      PIRN_ERR_RANGE,    PIRN_ERR_ACCESS,   PIRN_ERR_BUSY,       PIRN_ERR_TOO_SMALL,   PIRN_ERR_PEER_LOST, PIRN_ERR_REFUSED,
-      PIRN_ERR_WINDOW_GONE, PIRN_ERR_CANCELLED, PIRN_ERR_UNAVAILABLE, PIRN_ERR_NO_MEMORY, PIRN_ERR_IO,
-      PIRN_ERR_INTERNAL};
+      PIRN_OK,              PIRN_IN_PROGRESS,     PIRN_ERR_AGAIN,     PIRN_ERR_TIMEOUT, PIRN_ERR_INVALID,
+      PIRN_ERR_RANGE,       PIRN_ERR_ACCESS,      PIRN_ERR_BUSY,      PIRN_ERR_TOO_SMALL, PIRN_ERR_PEER_LOST,
+      PIRN_ERR_REFUSED,     PIRN_ERR_WINDOW_GONE, PIRN_ERR_CANCELLED, PIRN_ERR_UNAVAILABLE, PIRN_ERR_NO_MEMORY,
+      PIRN_ERR_IO,          PIRN_ERR_INTERNAL,
+  };
   std::set<std::string> texts;
   for (const pirn_status code : codes) {
     const char *text = pirn_status_string(code);
