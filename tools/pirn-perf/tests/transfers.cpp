@@ -16,9 +16,8 @@ namespace {
 constexpr uint64_t verify_slack = 4096;
 
 uint64_t default_operations(uint64_t bytes, bool verify, bool latency) {
-  if (latency) return verify ? 1000 : 10000;
-  return verify ? std::clamp<uint64_t>((128ull << 20) / bytes, 8, 256)
-                : std::clamp<uint64_t>((1ull << 30) / bytes, 32, 20000);
+  if (verify) return std::clamp<uint64_t>((128ull << 20) / bytes, 8, latency ? 1000 : 256);
+  return std::clamp<uint64_t>((1ull << 30) / bytes, 32, latency ? 10000 : 20000);
 }
 
 // Adds up what batches of operations cost; what happens between the batches is not counted.
