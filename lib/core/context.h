@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// Settings, log and what discovery found. Immutable after opening, apart from the
+// count of endpoints and the discovery, which runs once, when it is first asked for.
+#pragma once
+
+#include "base/log.h"
+#include "base/settings.h"
+#include "fabric/discovery.h"
+#include "wire/metadata.h"
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace pirn::core {
+
+class Context {
+ public:
+  Context(LoadedSettings settings, pirn_log_fn sink, void *sink_arg, std::vector<uint8_t> key,
+          const fabric::Calls &calls);
+
+  // Loads settings and the key file.
+  static Result<std::unique_ptr<Context>> open(const std::vector<std::string> &settings, pirn_log_fn sink, void *sink_arg,
+                                               const fabric::Calls &calls);
+
+  const Settings &settings() const { return settings_.values; }
+  const std::vector<SettingReport> &setting_report() const { return settings_.report; }
+  const Log &log() const { return log_; }
+  const fabric::Calls &calls() const { return calls_; }
+  const std::vector<uint8_t> &key() const { return key_; }
+  const std::vector<fabric::ProviderFound> &providers();
+
+  std::atomic<uint64_t> endpoints{0};
+
+ private:
+  LoadedSettings settings_;
+  Log log_;
+  std::vector<uint8_t> key_;
+  const fabric::Calls &calls_;
+  std::once_flag discovered_;
+  std::vector<fabric::ProviderFound> providers_;
+};
+
+// Random identity of this process, made once.
+const wire::Instance &process_identity();
+// Digest of the boot id: tells "perhaps the same host".
+const wire::Instance &host_identity();
+
+}  // namespace pirn::core

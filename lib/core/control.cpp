@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/control.h"
+
+#include "base/clock.h"
+#include "core/endpoint.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace pirn::core {
+
+wire::Header Control::header(const Peer &peer, wire::Kind kind, uint32_t sequence) const {
+  wire::Header header;
+  header.kind = kind;
+  header.token = peer.remote_token;
+  header.sequence = sequence;
+  header.acknowledged = peer.mailbox.acknowledgement();
+  header.epoch = peer.own_epoch;
+  return header;
+}
+
+void Control::protocol_error(Peer *peer, const Status &what) {
+  ++counters_.malformed;
+  uint64_t held_back = 0;
+  if (!warnings_.allow(now_ns(), &held_back)) return;
+  endpoint_.log().write(PIRN_LOG_WARN, "dropped a control frame of %s: %s (%llu more not shown)",
+                        peer ? peer->address.c_str() : "a stranger", what.text.c_str(),
+                        static_cast<unsigned long long>(held_back));
+}
+
+void Control::received(RailSlot &rail, ControlBuffer *buffer, const fabric::Completion &completion) {
+  if (completion.error == 0) {
+    std::span<const std::byte> bytes(buffer->data, std::min(completion.length, wire::max_control_frame));
+    auto decoded = wire::decode_frame(bytes);
+    if (!decoded.is_ok()) {
+      protocol_error(nullptr, decoded.error());
+    } else {
+      const wire::Frame &frame = decoded.value();
+      if (frame.header.kind <= wire::Kind::welcome) {
+        endpoint_.members().handshake_frame(rail, frame, bytes);
+      } else if (Peer *peer = endpoint_.members().by_token(frame.header.token); !peer) {
+        ++counters_.strangers;
+      } else if (peer->live() && endpoint_.members().same_session(*peer, frame.header.epoch)) {
+        take(*peer, frame);
+      }
+    }
+  }
+  rail.post_receive(buffer);
+}
+
+void Control::take(Peer &peer, const wire::Frame &frame) {
+  endpoint_.health().heard(peer);
+  peer.mailbox.acknowledged(frame.header.acknowledged, coarse_ns(), [this](Message &message) {
+    if (Op *op = message.op) {
+      message.op = nullptr;
+      endpoint_.engine().notified(*op);
+    }
+  });
+  if (frame.header.kind == wire::Kind::bye) {
+    endpoint_.health().lose(peer, PIRN_PEER_CLOSED, PIRN_ERR_PEER_LOST, "the peer closed");
+    return;
+  }
+  if (frame.header.sequence != 0) {
+    peer.mailbox.keep(frame.header.sequence, frame.header.kind, frame.body);
+    peer.mailbox.acknowledgement_due = true;
+    talk(peer);
+    drain(peer);
+  } else if (frame.header.kind == wire::Kind::ping) {
+    auto ping = wire::decode_ping(frame.body);
+    if (ping.is_ok())
+      send(peer, [&](std::span<std::byte> out) {
+        return wire::encode_ping(out, header(peer, wire::Kind::pong, 0), ping.value());
+      });
+  }
+  if (!peer.mailbox.idle()) talk(peer);
+}
+
+void Control::drain(Peer &peer) {
+  while (const Mailbox::Early *frame = peer.mailbox.next_in_order()) {
+    if (!deliver(peer, *frame)) {
+      if (!peer.blocked) blocked_.push_back(&peer);
+      peer.blocked = true;
+      return;
+    }
+    peer.mailbox.taken();
+    peer.mailbox.acknowledgement_due = true;
+  }
+}
+
+bool Control::deliver(Peer &peer, const Mailbox::Early &frame) {
+  Membership &members = endpoint_.members();
+  Status problem;
+  switch (frame.kind) {
+    case wire::Kind::notify:
+      return deliver_fragment(peer, frame.body);
+    case wire::Kind::window_open:
+    case wire::Kind::window_close:
+    case wire::Kind::window_withdraw:
+    case wire::Kind::window_quiesced: {
+      auto body = wire::decode_window_ref(frame.body);
+      if (body.is_ok()) endpoint_.windows().control(peer, frame.kind, body.value());
+      problem = body.status();
+      break;
+    }
+    case wire::Kind::window_opened: {
+      auto body = wire::decode_window_opened(frame.body);
+      if (body.is_ok()) endpoint_.windows().opened(peer, body.value());
+      problem = body.status();
+      break;
+    }
+    case wire::Kind::address: {
+      auto body = wire::decode_address(frame.body);
+      if (body.is_ok()) members.address_changed(peer, body.value());
+      problem = body.status();
+      break;
+    }
+    default:
+      break;  // a newer peer's kind: taken in and ignored
+  }
+  if (!problem.is_ok()) protocol_error(&peer, problem);
+  return true;
+}
+
+bool Control::deliver_fragment(Peer &peer, std::span<const std::byte> body) {
+  auto decoded = wire::decode_notify(body);
+  if (!decoded.is_ok()) {
+    protocol_error(&peer, decoded.error());
+    return true;
+  }
+  const wire::Notify &part = decoded.value();
+  if (part.offset == 0) {
+    bool room = inbox_bytes_ == 0 || inbox_bytes_ + part.total <= endpoint_.settings().notification_memory;
+    if (!room) return false;
+    inbox_bytes_ += part.total;
+    if (!peer.assembling.empty()) inbox_bytes_ -= peer.assembling_total;
+    peer.assembling.clear();
+    peer.assembling.reserve(part.total);
+    peer.assembling_total = part.total;
+  } else if (part.offset != peer.assembling.size() || part.total != peer.assembling_total) {
+    protocol_error(&peer, fail(PIRN_ERR_INVALID, "notification fragment at %u of %u, expected at %zu of %llu", part.offset,
+                               part.total, peer.assembling.size(), static_cast<unsigned long long>(peer.assembling_total)));
+    return true;
+  }
+  peer.assembling.insert(peer.assembling.end(), part.data.begin(), part.data.end());
+  if (peer.assembling.size() == peer.assembling_total) {
+    inbox_.push_back({&peer, std::move(peer.assembling)});
+    peer.assembling.clear();
+    endpoint_.signal();
+  }
+  return true;
+}
+
+void Control::pop() {
+  inbox_bytes_ -= inbox_.front().data.size();
+  inbox_.pop_front();
+  if (blocked_.empty()) return;
+  std::vector<Peer *> retry;
+  retry.swap(blocked_);
+  for (Peer *peer : retry) {
+    peer->blocked = false;
+    if (!peer->live()) continue;
+    drain(*peer);
+    talk(*peer);
+  }
+}
+
+void Control::abandon(Peer &peer) {
+  peer.talk_link.unlink();
+  peer.mailbox.clear();
+  if (!peer.assembling.empty()) inbox_bytes_ -= peer.assembling_total;
+  peer.assembling.clear();
+  peer.blocked = false;
+  std::erase(blocked_, &peer);
+}
+
+void Control::forget(Peer &peer) {
+  abandon(peer);
+  for (Notification &notification : inbox_)
+    if (notification.peer == &peer) inbox_bytes_ -= notification.data.size();
+  std::erase_if(inbox_, [&](const Notification &notification) { return notification.peer == &peer; });
+}
+
+void Control::post(Peer &peer, std::shared_ptr<Message> message) {
+  peer.mailbox.post(std::move(message));
+  endpoint_.health().watch(peer);
+  if (flush_peer(peer)) return;
+  talk(peer);
+}
+
+void Control::talk(Peer &peer) {
+  if (!peer.talk_link.linked() && peer.live()) talkers_.push_back(peer);
+}
+
+void Control::flush() {
+  talkers_.each([this](Peer &peer) {
+    if (flush_peer(peer)) peer.talk_link.unlink();
+  });
+}
+
+bool Control::flush_peer(Peer &peer) {
+  if (!peer.live()) return true;
+  // A suspect gets pings only, until it answers.
+  if (peer.state != PIRN_PEER_UP) return peer.state == PIRN_PEER_CONNECTING;
+  while (OutFrame *frame = peer.mailbox.next_to_send()) {
+    if (!send_frame(peer, *frame)) return false;
+    peer.mailbox.sent(coarse_ns());
+    peer.mailbox.acknowledgement_due = false;
+  }
+  if (!peer.mailbox.acknowledgement_due) return true;
+  bool posted = send(peer, [&](std::span<std::byte> out) {
+    return wire::encode_empty(out, header(peer, wire::Kind::ack, 0));
+  });
+  if (posted) peer.mailbox.acknowledgement_due = false;
+  return posted;
+}
+
+bool Control::send_frame(Peer &peer, const OutFrame &frame) {
+  return send(peer, [&](std::span<std::byte> out) { return encode(peer, frame, out); });
+}
+
+size_t Control::encode(Peer &peer, const OutFrame &frame, std::span<std::byte> out) {
+  const Message &message = *frame.message;
+  wire::Header head = header(peer, message.kind, frame.sequence);
+  if (auto *data = std::get_if<std::vector<std::byte>>(&message.body)) {
+    wire::Notify part;
+    part.total = static_cast<uint32_t>(data->size());
+    part.offset = frame.offset;
+    part.data = std::span(*data).subspan(frame.offset, frame.length);
+    return wire::encode_notify(out, head, part);
+  }
+  if (auto *reference = std::get_if<wire::WindowRef>(&message.body)) return wire::encode_window_ref(out, head, *reference);
+  if (auto *opened = std::get_if<wire::WindowOpened>(&message.body)) return wire::encode_window_opened(out, head, *opened);
+  if (auto *address = std::get_if<wire::AddressChange>(&message.body)) return wire::encode_address(out, head, *address);
+  return wire::encode_empty(out, head);
+}
+
+template <typename Encode>
+bool Control::send(Peer &peer, Encode &&encode_into) {
+  const Path &path = peer.paths.front();
+  RailSlot &rail = *endpoint_.rails()[path.local];
+  ControlBuffer *buffer = rail.take_send_buffer();
+  if (!buffer) return false;
+  size_t size = encode_into(std::span(buffer->data, wire::max_control_frame));
+  buffer->peer = &peer;
+  int error = 0;
+  auto result = rail.fabric().send(path.address, buffer->data, size, rail.control_descriptor(), buffer, &error);
+  if (result == fabric::PostResult::posted) {
+    buffer->posted = true;
+    ++peer.control_in_flight;
+    return true;
+  }
+  rail.give_back(buffer);
+  if (result == fabric::PostResult::failed)
+    endpoint_.health().suspect(peer, rail.fabric().name() + ": " + fabric::Rail::error_text(error), true);
+  return false;
+}
+
+bool Control::send_ping(Peer &peer, uint64_t id) {
+  return send(peer, [&](std::span<std::byte> out) {
+    return wire::encode_ping(out, header(peer, wire::Kind::ping, 0), {id});
+  });
+}
+
+bool Control::send_bye(Peer &peer) {
+  return send(peer, [&](std::span<std::byte> out) { return wire::encode_empty(out, header(peer, wire::Kind::bye, 0)); });
+}
+
+bool Control::send_raw(uint16_t rail_index, fabric::FabricAddress address, Peer *peer, std::span<const std::byte> frame) {
+  RailSlot &rail = *endpoint_.rails()[rail_index];
+  ControlBuffer *buffer = frame.size() <= wire::max_control_frame ? rail.take_send_buffer() : nullptr;
+  if (!buffer) return false;
+  std::memcpy(buffer->data, frame.data(), frame.size());
+  buffer->peer = peer;
+  int error = 0;
+  auto result = rail.fabric().send(address, buffer->data, frame.size(), rail.control_descriptor(), buffer, &error);
+  if (result == fabric::PostResult::posted) {
+    buffer->posted = true;
+    if (peer) ++peer->control_in_flight;
+    return true;
+  }
+  rail.give_back(buffer);
+  return false;
+}
+
+void Control::send_completed(RailSlot &rail, ControlBuffer *buffer, const fabric::Completion &completion) {
+  Peer *peer = buffer->peer;
+  rail.give_back(buffer);
+  if (!peer) return;
+  --peer->control_in_flight;
+  if (completion.error == 0 || !peer->live()) return;
+  endpoint_.health().suspect(*peer, rail.fabric().name() + ": " + fabric::Rail::error_text(completion.error), true);
+  peer->mailbox.resend(coarse_ns());
+  talk(*peer);
+}
+
+}  // namespace pirn::core

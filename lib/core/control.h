@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// Control frames in and out: mailboxes, pings, acknowledgements, windows,
+// notifications. Called under the endpoint's lock; nothing here blocks.
+#pragma once
+
+#include "core/peer.h"
+#include "core/rails.h"
+
+#include <deque>
+#include <memory>
+#include <span>
+
+namespace pirn::core {
+
+struct Notification {
+  Peer *peer = nullptr;
+  std::vector<std::byte> data;
+};
+
+struct ControlCounters {
+  uint64_t malformed = 0;      // frames that did not decode
+  uint64_t strangers = 0;      // frames with an unknown token
+};
+
+class Control {
+ public:
+  explicit Control(Endpoint &endpoint) : endpoint_(endpoint) {}
+
+  void received(RailSlot &rail, ControlBuffer *buffer, const fabric::Completion &completion);
+  void send_completed(RailSlot &rail, ControlBuffer *buffer, const fabric::Completion &completion);
+
+  void post(Peer &peer, std::shared_ptr<Message> message);
+  void talk(Peer &peer);  // it has something to send
+  void flush();           // sends what talkers have
+  bool send_ping(Peer &peer, uint64_t id);
+  // Sends an already encoded frame (handshake) to an address; false: not now.
+  bool send_raw(uint16_t rail, fabric::FabricAddress address, Peer *peer, std::span<const std::byte> frame);
+  bool send_bye(Peer &peer);  // unreliable: the end of the bootstrap connection says the same
+  void abandon(Peer &peer);   // drops what is to be sent and half received
+  void forget(Peer &peer);    // and what was received
+
+  // Notifications for the application.
+  bool has_notification() const { return !inbox_.empty(); }
+  Notification &front() { return inbox_.front(); }
+  void pop();
+
+  const ControlCounters &counters() const { return counters_; }
+  bool talking() const { return !talkers_.empty(); }
+
+ private:
+  void take(Peer &peer, const wire::Frame &frame);
+  void drain(Peer &peer);             // frames in order, as far as they can be taken
+  bool deliver(Peer &peer, const Mailbox::Early &frame);  // false: no room now
+  bool deliver_fragment(Peer &peer, std::span<const std::byte> body);
+  void window_opened(Peer &peer, const wire::WindowOpened &body);
+  bool flush_peer(Peer &peer);        // false: more to send, later
+  bool send_frame(Peer &peer, const OutFrame &frame);
+  size_t encode(Peer &peer, const OutFrame &frame, std::span<std::byte> out);
+  template <typename Encode>
+  bool send(Peer &peer, Encode &&encode);
+  wire::Header header(const Peer &peer, wire::Kind kind, uint32_t sequence) const;
+  void protocol_error(Peer *peer, const Status &what);
+
+  Endpoint &endpoint_;
+  List<Peer, &Peer::talk_link> talkers_;
+  std::deque<Notification> inbox_;
+  uint64_t inbox_bytes_ = 0;
+  std::vector<Peer *> blocked_;       // peers whose next notification did not fit
+  ControlCounters counters_;
+  RateLimit warnings_{5, 10'000'000'000ull};
+};
+
+}  // namespace pirn::core

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/driver.h"
+
+#include "base/clock.h"
+#include "core/endpoint.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+
+namespace pirn::core {
+
+static constexpr uint64_t idle_sleep = ns_per_s;        // nothing outstanding: only descriptors matter
+static constexpr uint64_t busy_sleep = 10 * ns_per_ms;  // deadlines and pings are looked at this often
+static constexpr uint64_t short_sleep = ns_per_ms;      // something waits for the provider without a descriptor
+
+static void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+Driver::Spell::Spell(Driver &driver) : spin_until(deadline_after(now_ns(), driver.spin_ns_)) {}
+
+Driver::Driver(Endpoint &endpoint, ProgressMode mode, uint64_t spin_ns)
+    : endpoint_(endpoint), mode_(mode), spin_ns_(mode == ProgressMode::spin ? UINT64_MAX : spin_ns) {}
+
+Driver::~Driver() {
+  stop();
+  if (event_ >= 0) close(event_);
+  if (epoll_ >= 0) close(epoll_);
+}
+
+bool Driver::open() {
+  epoll_ = epoll_create1(EPOLL_CLOEXEC);
+  event_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (epoll_ < 0 || event_ < 0) return false;
+  add_fd(event_);
+  return true;
+}
+
+void Driver::add_fd(int fd) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.fd = fd;
+  epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
+}
+
+void Driver::start() {
+  if (mode_ == ProgressMode::manual) return;
+  thread_ = std::thread([this] { thread_main(); });
+  pthread_setname_np(thread_.native_handle(), "pirn-progress");
+}
+
+void Driver::stop() {
+  if (!thread_.joinable()) return;
+  {
+    Guard guard = lock();
+    stopping_ = true;
+    nap_.notify_all();
+    wake();
+  }
+  thread_.join();
+}
+
+void Driver::wake() {
+  uint64_t one = 1;
+  // A full counter means that the wake-up is already there.
+  (void)!write(event_, &one, sizeof(one));
+}
+
+void Driver::drive_once(Guard &guard) {
+  ++caller_rounds_;
+  endpoint_.progress();
+  endpoint_.run_callbacks(guard);
+}
+
+void Driver::make_room(Guard &guard) {
+  if (wanted_.load(std::memory_order_relaxed) == 0) return;
+  guard.unlock();
+  // Bounded: the one who wants it may not be running, and several pollers must not wait for each other.
+  for (int i = 0; i < 100 && wanted_.load(std::memory_order_relaxed) > 0; ++i) relax();
+  if (wanted_.load(std::memory_order_relaxed) > 0) sched_yield();
+  lock_wanted(guard);
+}
+
+bool Driver::turn(Guard &guard, Spell &spell, uint64_t deadline) {
+  ++caller_rounds_;
+  size_t events = endpoint_.progress();
+  endpoint_.run_callbacks(guard);
+  uint64_t now = now_ns();
+  if (events > 0) {
+    spell.spin_until = deadline_after(now, spin_ns_);
+    if (sleeping_ || callers_ > 1) followers_.notify_all();
+    return true;
+  }
+  if (now >= deadline) return false;
+  if (now < spell.spin_until) {
+    make_room(guard);
+    return true;
+  }
+  sleep(guard, deadline);
+  return true;
+}
+
+void Driver::sleep(Guard &guard, uint64_t until) {
+  uint64_t now = now_ns();
+  uint64_t longest = endpoint_.idle() ? idle_sleep : busy_sleep;
+  if (endpoint_.needs_polling()) longest = std::min(longest, short_sleep);
+  uint64_t duration = std::min(longest, until > now ? until - now : 0);
+  if (sleeping_) {
+    followers_.wait_for(guard, std::chrono::nanoseconds(duration));
+    return;
+  }
+  if (!endpoint_.may_sleep()) return;
+  sleeping_ = true;
+  long_sleep_ = duration > busy_sleep;
+  guard.unlock();
+  epoll_event events[8];
+  auto timeout_ms = static_cast<int>((duration + ns_per_ms - 1) / ns_per_ms);
+  int ready = epoll_wait(epoll_, events, 8, timeout_ms);
+  guard.lock();
+  sleeping_ = false;
+  long_sleep_ = false;
+  for (int i = 0; i < ready; ++i) {
+    uint64_t count;
+    if (events[i].data.fd == event_) (void)!read(event_, &count, sizeof(count));
+  }
+  endpoint_.fds_ready();
+  followers_.notify_all();
+}
+
+bool Driver::nap(Guard &guard) {
+  if (callers_ == 0 && caller_rounds_ == seen_rounds_) return false;
+  seen_rounds_ = caller_rounds_;
+  // While a caller sleeps on the descriptors nothing can be missed; its leaving ends the nap.
+  napping_deep_ = callers_ > 0 && sleeping_;
+  nap_.wait_for(guard, napping_deep_ ? std::chrono::milliseconds(100) : std::chrono::milliseconds(1));
+  napping_deep_ = false;
+  return true;
+}
+
+void Driver::thread_main() {
+  Guard guard(mutex_);
+  Spell spell(*this);
+  while (!stopping_) {
+    if (nap(guard)) continue;
+    size_t events = endpoint_.progress();
+    endpoint_.run_callbacks(guard);
+    make_room(guard);
+    if (mode_ == ProgressMode::spin) continue;
+    uint64_t now = now_ns();
+    if (events > 0) spell.spin_until = deadline_after(now, spin_ns_);
+    if (now >= spell.spin_until) {
+      sleep(guard, UINT64_MAX);
+      spell.spin_until = deadline_after(now_ns(), spin_ns_);
+    }
+  }
+}
+
+}  // namespace pirn::core

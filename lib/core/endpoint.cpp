@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+// Opening, closing, and one round of progress.
+#include "core/endpoint.h"
+
+#include "base/random.h"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace pirn::core {
+
+Endpoint::Endpoint(Context &context, std::vector<fabric::Nic> nics, ProgressMode mode)
+    : context_(context),
+      nics_(std::move(nics)),
+      mode_(mode),
+      driver_(*this, mode, context.settings().spin_time),
+      ops_(context.settings().max_transfers),
+      engine_(*this),
+      control_(*this),
+      health_(*this),
+      windows_(*this),
+      members_(*this) {
+  random_bytes(instance_.data(), instance_.size());
+  ++context_.endpoints;
+}
+
+Result<std::unique_ptr<Endpoint>> Endpoint::open(Context &context, const EndpointOptions &options) {
+  auto nics = fabric::choose_nics(context.providers(), options.provider, options.nics);
+  if (!nics.is_ok()) return nics.status();
+  if (nics.value().size() > wire::max_rails) nics.value().resize(wire::max_rails);
+  std::unique_ptr<Endpoint> endpoint(new Endpoint(context, nics.take(), options.progress));
+  Status opened = endpoint->open_parts();
+  if (!opened.is_ok()) return opened;
+  return endpoint;
+}
+
+Status Endpoint::open_parts() {
+  if (!driver_.open()) return fail(PIRN_ERR_NO_MEMORY, "no descriptors left: %s", strerror(errno));
+  for (const fabric::Nic &nic : nics_) {
+    auto rail = RailSlot::open(static_cast<uint16_t>(rails_.size()), nic, context_.calls(), log(), settings());
+    if (!rail.is_ok()) return rail.status();
+    rails_.push_back(rail.take());
+    int fd = rails_.back()->fabric().wait_fd();
+    if (fd >= 0) driver_.add_fd(fd);
+    else without_fd_ = true;
+  }
+  memory_ = std::make_unique<Memory>(rails_, instance_);
+  bootstrap_ = std::make_unique<bootstrap::Bootstrap>(members_, settings(), log());
+  driver_.add_fd(bootstrap_->poll_fd());
+  driver_.start();
+  return Status::ok();
+}
+
+Endpoint::~Endpoint() {
+  if (bootstrap_) {
+    auto guard = driver_.lock();
+    members_.each([this](Peer &peer) { members_.goodbye(peer, PIRN_ERR_CANCELLED, "the endpoint was closed"); });
+    // Time for farewells and for pieces in flight; the reset of the rails ends what is left.
+    auto quiet = [this] {
+      bool all = !engine_.busy();
+      members_.each([&](Peer &peer) { all = all && peer.control_in_flight == 0; });
+      return all;
+    };
+    driver_.wait(guard, deadline_after(now_ns(), settings().quiet_time), quiet);
+    for (auto &rail : rails_)
+      if (engine_.busy()) engine_.reset_rail(*rail);
+  }
+  driver_.stop();
+  bootstrap_.reset();
+  memory_.reset();
+  rails_.clear();
+  if (event_fd_ >= 0) ::close(event_fd_);
+  --context_.endpoints;
+}
+
+void Endpoint::handle(RailSlot &rail, const fabric::Completion &completion) {
+  auto *tracked = static_cast<Tracked *>(completion.work);
+  if (!tracked) {
+    log().write(PIRN_LOG_WARN, "%s: an error without an operation: %s %s", rail.fabric().name().c_str(),
+                fabric::Rail::error_text(completion.error).c_str(), completion.text);
+    return;
+  }
+  switch (tracked->kind) {
+    case Tracked::Kind::piece: {
+      auto *piece = static_cast<Piece *>(tracked);
+      if (piece->in_flight) engine_.completed(piece, completion);
+      return;
+    }
+    case Tracked::Kind::send: {
+      auto *buffer = static_cast<ControlBuffer *>(tracked);
+      if (buffer->posted) control_.send_completed(rail, buffer, completion);
+      return;
+    }
+    case Tracked::Kind::receive:
+      control_.received(rail, static_cast<ControlBuffer *>(tracked), completion);
+      return;
+  }
+}
+
+size_t Endpoint::progress() {
+  size_t events = 0;
+  fabric::Completion batch[32];
+  for (auto &rail : rails_) {
+    Status failure;
+    size_t count = rail->fabric().poll(batch, std::size(batch), &failure);
+    for (size_t i = 0; i < count; ++i) handle(*rail, batch[i]);
+    events += count;
+    if (!failure.is_ok()) rail_was_reset(*rail, failure, false);
+    if (rail->starved()) rail->post_receives();
+  }
+  uint64_t now = coarse_ns();
+  bool due = now != last_tick_;
+  // While somebody shakes hands the sockets are looked at in every round, else when the clock ticks or a sleep saw them.
+  if (sockets_ready_ || due || bootstrap_->next_deadline() != UINT64_MAX) {
+    sockets_ready_ = false;
+    events += bootstrap_->progress(now_ns());
+  }
+  if (due) {
+    last_tick_ = now;
+    tick();
+  }
+  if (engine_.waiting()) engine_.pump();
+  if (control_.talking()) control_.flush();
+  return events;
+}
+
+void Endpoint::tick() {
+  engine_.tick(last_tick_);
+  health_.tick(last_tick_);
+  members_.tick(last_tick_);
+}
+
+bool Endpoint::may_sleep() {
+  for (auto &rail : rails_)
+    if (!rail->fabric().may_sleep()) return false;
+  return true;
+}
+
+void Endpoint::run_callbacks(Driver::Guard &guard) {
+  if (!members_.has_callbacks()) return;
+  std::vector<Peer *> peers = members_.take_callbacks();
+  pirn_accept_fn callback = accept_callback_;
+  void *arg = accept_arg_;
+  guard.unlock();
+  for (Peer *peer : peers) callback(arg, reinterpret_cast<pirn_peer *>(peer));
+  guard.lock();
+}
+
+void Endpoint::rail_was_reset(RailSlot &rail, const Status &status, bool address_changed) {
+  if (!status.is_ok()) {
+    log().write(PIRN_LOG_ERROR, "%s is out of order: %s", rail.fabric().name().c_str(), status.text.c_str());
+    members_.each([&](Peer &peer) {
+      health_.lose(peer, PIRN_PEER_LOST, PIRN_ERR_PEER_LOST, "the local rail is out of order: " + status.text);
+    });
+    return;
+  }
+  if (!address_changed) return;
+  auto address = rail.fabric().address();
+  members_.each([&](Peer &peer) {
+    if (!peer.live()) return;
+    auto message = std::make_shared<Message>();
+    message->kind = wire::Kind::address;
+    message->body = wire::AddressChange{rail.index(), {address.begin(), address.end()}};
+    control_.post(peer, std::move(message));
+  });
+}
+
+void Endpoint::signal() {
+  if (event_fd_ < 0 || event_set_) return;
+  uint64_t one = 1;
+  event_set_ = write(event_fd_, &one, sizeof(one)) == sizeof(one);
+}
+
+void Endpoint::calm() {
+  if (!event_set_ || !engine_.completions.empty() || control_.has_notification() || members_.has_accepted()) return;
+  uint64_t count;
+  (void)!read(event_fd_, &count, sizeof(count));
+  event_set_ = false;
+}
+
+Result<int> Endpoint::event_fd() {
+  auto guard = driver_.lock();
+  if (mode_ == ProgressMode::manual && without_fd_)
+    return fail(PIRN_ERR_UNAVAILABLE, "provider %s has no descriptor to sleep on: call pirn_endpoint_progress",
+                rails_.front()->fabric().profile().name);
+  if (event_fd_ < 0) {
+    event_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (event_fd_ < 0) return fail(PIRN_ERR_NO_MEMORY, "no descriptors left: %s", strerror(errno));
+    if (!engine_.completions.empty() || control_.has_notification() || members_.has_accepted()) signal();
+    if (mode_ == ProgressMode::manual) driver_.add_fd(event_fd_);
+  }
+  return mode_ == ProgressMode::manual ? driver_.poll_fd() : event_fd_;
+}
+
+uint64_t Endpoint::progress_manually() {
+  auto guard = driver_.lock();
+  sockets_ready_ = true;
+  size_t events = progress();
+  run_callbacks(guard);
+  // Sleeping is safe only once the provider has agreed to raise its descriptor.
+  if (events == 0 && (needs_polling() || !may_sleep())) events = 1;
+  return events;
+}
+
+}  // namespace pirn::core

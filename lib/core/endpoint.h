@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+// The endpoint: owns the parts, the lock and the life cycle. Public operations take
+// the lock; everything the parts call back is called with it held.
+#pragma once
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "bootstrap/bootstrap.h"
+#include "core/context.h"
+#include "core/control.h"
+#include "core/driver.h"
+#include "core/engine.h"
+#include "core/health.h"
+#include "core/members.h"
+#include "core/memory.h"
+#include "core/windows.h"
+
+#include <pirn/transfer.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace pirn::core {
+
+const char *peer_state_name(uint32_t state);
+
+struct EndpointOptions {
+  std::string provider;  // a demand, or "auto"
+  std::string nics;
+  ProgressMode progress = ProgressMode::thread;
+};
+
+// What a call that starts a transfer asks for.
+struct TransferOptions {
+  std::span<const std::byte> notify;
+  uint64_t timeout = 0;
+  uint64_t user_data = 0;
+  bool queued = false;
+};
+
+// A list that is checked once and posted many times.
+struct Prepared {
+  Endpoint *endpoint = nullptr;
+  OpKind kind = OpKind::write;
+  Peer *peer = nullptr;
+  std::vector<Segment> elements;
+  uint64_t total = 0;
+  uint64_t posts = 0;  // in flight
+  std::vector<std::unique_ptr<Selection>> spare;  // index arrays not in use
+};
+
+class Endpoint {
+ public:
+  static Result<std::unique_ptr<Endpoint>> open(Context &context, const EndpointOptions &options);
+  ~Endpoint();
+
+  // -- Bring-up (endpoint_peers.cpp)
+  Status listen(const std::string &address);
+  Result<std::string> listen_address();
+  Result<Peer *> accept(uint64_t timeout);
+  void accept_background(bool on, pirn_accept_fn callback, void *arg);
+  Result<Peer *> connect(const std::string &address, uint64_t timeout);
+  Result<Peer *> add(std::span<const std::byte> blob);
+  Status wait_up(Peer &peer, uint64_t timeout);
+  void close(Peer &peer);
+  void describe(Peer &peer, pirn_peer_info *info);
+  std::string explain(Peer &peer);
+  std::vector<std::byte> metadata();
+
+  // -- Memory (endpoint_memory.cpp)
+  Result<Region *> register_memory(void *address, uint64_t length);
+  Status deregister(Region *region);
+  // Makes a window whose blob fits `room` bytes; the blob's size is always stored.
+  Status advertise(Region *region, uint64_t offset, uint64_t length, uint32_t access, std::span<std::byte> room,
+                   size_t *blob_size, uint64_t *window);
+  Status withdraw(Region *region, uint64_t window, uint64_t timeout);
+  Result<Window *> import(Peer &peer, std::span<const std::byte> blob);
+  Status close(Window *window);
+
+  // -- Transfers (endpoint_transfers.cpp)
+  // `id` == nullptr: waits, and returns what the transfer came to.
+  Status transfer(OpKind kind, const Segment &segment, const TransferOptions &options, pirn_transfer *id);
+  Status transfer(OpKind kind, std::unique_ptr<Segment[]> segments, uint32_t count, const TransferOptions &options,
+                  pirn_transfer *id);
+  Result<Prepared *> prepare(OpKind kind, std::vector<Segment> segments);
+  Status post(Prepared &prepared, const uint32_t *local, const uint32_t *remote, uint32_t count,
+              const TransferOptions &options, pirn_transfer *id);
+  Status release(Prepared *prepared);
+  Status notify(Peer &peer, const TransferOptions &options, pirn_transfer *id);
+  Status test(pirn_transfer id, pirn_result *result);
+  Status wait(pirn_transfer id, uint64_t timeout, pirn_result *result);
+  Status cancel(pirn_transfer id);
+  Status release(pirn_transfer id);
+  // Takes up to `capacity` results; `take` is called under the lock for each.
+  template <typename Take>
+  size_t poll(uint64_t timeout, size_t capacity, Take &&take);
+  Status take_notification(uint64_t timeout, std::span<std::byte> room, size_t *length, Peer **peer);
+  Result<int> event_fd();
+  uint64_t progress_manually();
+
+  // -- For the parts (lock held)
+  const Settings &settings() const { return context_.settings(); }
+  const Log &log() const { return context_.log(); }
+  const std::vector<uint8_t> &key() const { return context_.key(); }
+  const wire::Instance &instance() const { return instance_; }
+  const wire::Instance &process() const { return process_identity(); }
+  const std::vector<fabric::Nic> &nics() const { return nics_; }
+  std::vector<std::byte> metadata_blob();
+  Rails &rails() { return rails_; }
+  Memory &memory() { return *memory_; }
+  Engine &engine() { return engine_; }
+  Control &control() { return control_; }
+  Health &health() { return health_; }
+  Windows &windows() { return windows_; }
+  Membership &members() { return members_; }
+  bootstrap::Bootstrap &bootstrap() { return *bootstrap_; }
+  void op_finished(Op &op);
+  void prepared_done(Op &op);
+  void rail_was_reset(RailSlot &rail, const Status &status, bool address_changed);
+  void signal();  // something can be taken: completion, notification, peer
+
+  // -- For the driver (lock held)
+  size_t progress();
+  bool idle() const { return !engine_.busy() && !health_.busy() && !control_.talking() && !members_.handshaking(); }
+  bool needs_polling() const { return without_fd_ || engine_.waiting() || control_.talking(); }
+  bool may_sleep();
+  void fds_ready() { sockets_ready_ = true; }
+  void run_callbacks(Driver::Guard &guard);
+
+ private:
+  Endpoint(Context &context, std::vector<fabric::Nic> nics, ProgressMode mode);
+  Status open_parts();
+  void handle(RailSlot &rail, const fabric::Completion &completion);
+  void tick();
+  Status check(const Segment &segment, OpKind kind, const Peer *peer) const;
+  Status admit(const Peer &peer, const TransferOptions &options) const;
+  Op *begin(OpKind kind, Peer &peer, const TransferOptions &options);
+  Status launch(Driver::Guard &guard, Op &op, pirn_transfer *id);
+  void fill(const Op &op, pirn_result *result) const;
+  Status outcome(const Op &op) const;
+  Result<Op *> find(pirn_transfer id);
+  void give_back(Op &op);
+  void calm();  // lowers the application's descriptor when nothing is left to take
+  uint64_t timeout_or(uint64_t timeout, uint64_t fallback) const { return timeout ? timeout : fallback; }
+
+  Context &context_;
+  std::vector<fabric::Nic> nics_;
+  wire::Instance instance_{};
+  ProgressMode mode_;
+  Driver driver_;
+  OpPool ops_;
+  Rails rails_;
+  std::unique_ptr<Memory> memory_;
+  Engine engine_;
+  Control control_;
+  Health health_;
+  Windows windows_;
+  Membership members_;
+  std::unique_ptr<bootstrap::Bootstrap> bootstrap_;
+  std::string bootstrap_address_;  // as published in metadata
+  std::unordered_map<Prepared *, std::unique_ptr<Prepared>> prepared_;
+  pirn_accept_fn accept_callback_ = nullptr;
+  void *accept_arg_ = nullptr;
+  uint64_t last_tick_ = 0;
+  bool sockets_ready_ = true;
+  bool without_fd_ = false;        // some rail has no descriptor to sleep on
+  int event_fd_ = -1;              // for the application, made when asked for
+  bool event_set_ = false;
+};
+
+template <typename Take>
+size_t Endpoint::poll(uint64_t timeout, size_t capacity, Take &&take) {
+  auto guard = driver_.lock();
+  if (engine_.completions.empty()) driver_.drive_once(guard);
+  if (engine_.completions.empty() && timeout != PIRN_POLL_NOW)
+    driver_.wait(guard, deadline_after(now_ns(), timeout_or(timeout, settings().transfer_timeout)),
+                 [this] { return !engine_.completions.empty(); });
+  size_t taken = 0;
+  while (taken < capacity && !engine_.completions.empty()) {
+    Op *op = engine_.completions.pop_front();
+    pirn_result result{};
+    fill(*op, &result);
+    take(taken++, result);
+    give_back(*op);
+  }
+  calm();
+  return taken;
+}
+
+}  // namespace pirn::core

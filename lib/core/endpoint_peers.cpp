@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bring-up: listen, connect, accept, add, describe.
+#include "core/endpoint.h"
+
+#include <algorithm>
+#include <arpa/inet.h>
+#include <cstring>
+#include <netinet/in.h>
+
+namespace pirn::core {
+
+std::vector<std::byte> Endpoint::metadata_blob() {
+  wire::Metadata metadata;
+  metadata.instance = instance_;
+  metadata.host = host_identity();
+  metadata.process = process();
+  metadata.bootstrap = bootstrap_address_;
+  for (size_t i = 0; i < rails_.size(); ++i) {
+    fabric::Rail &rail = rails_[i]->fabric();
+    auto address = rail.address();
+    metadata.rails.push_back(
+        {rail.profile().name, nics_[i].fabric_provider, {address.begin(), address.end()}, nics_[i].link_speed});
+  }
+  return wire::encode_metadata(metadata);
+}
+
+std::vector<std::byte> Endpoint::metadata() {
+  auto guard = driver_.lock();
+  return metadata_blob();
+}
+
+static bool is_any(const bootstrap::SocketAddress &address) {
+  if (address.storage.ss_family == AF_INET)
+    return reinterpret_cast<const sockaddr_in &>(address.storage).sin_addr.s_addr == INADDR_ANY;
+  return IN6_IS_ADDR_UNSPECIFIED(&reinterpret_cast<const sockaddr_in6 &>(address.storage).sin6_addr);
+}
+
+static uint16_t port_of(const bootstrap::SocketAddress &address) {
+  return ntohs(address.storage.ss_family == AF_INET ? reinterpret_cast<const sockaddr_in &>(address.storage).sin_port
+                                                    : reinterpret_cast<const sockaddr_in6 &>(address.storage).sin6_port);
+}
+
+Status Endpoint::listen(const std::string &address) {
+  auto resolved = bootstrap::resolve(address, true);
+  if (!resolved.is_ok()) return resolved.status();
+  auto guard = driver_.lock();
+  if (bootstrap_->listening()) return fail(PIRN_ERR_BUSY, "already listening on %s", bootstrap_address_.c_str());
+  Status status = bootstrap_->listen(resolved.value());
+  if (!status.is_ok()) return status;
+  bootstrap::SocketAddress bound = bootstrap_->listen_address();
+  bootstrap_address_ = bootstrap::printable(bound);
+  // "All addresses" is no address to publish: name the one that the first rail uses.
+  if (is_any(bound)) {
+    std::string host = nics_.front().address;
+    in_addr v4;
+    in6_addr v6;
+    bool is_v4 = inet_pton(AF_INET, host.c_str(), &v4) == 1;
+    bool is_v6 = inet_pton(AF_INET6, host.c_str(), &v6) == 1;
+    if (!is_v4 && !is_v6) host = "127.0.0.1";
+    bootstrap_address_ = text(is_v6 ? "[%s]:%u" : "%s:%u", host.c_str(), port_of(bound));
+  }
+  sockets_ready_ = true;
+  driver_.posted();
+  return Status::ok();
+}
+
+Result<std::string> Endpoint::listen_address() {
+  auto guard = driver_.lock();
+  if (!bootstrap_->listening()) return fail(PIRN_ERR_BUSY, "the endpoint is not listening: call pirn_endpoint_listen first");
+  return bootstrap_address_;
+}
+
+Result<Peer *> Endpoint::accept(uint64_t timeout) {
+  uint64_t deadline = deadline_after(now_ns(), timeout_or(timeout, settings().connect_timeout));
+  auto guard = driver_.lock();
+  Peer *peer = nullptr;
+  driver_.wait(guard, deadline, [&] { return (peer = members_.next_accepted()) != nullptr; });
+  calm();
+  if (!peer) return fail(PIRN_ERR_TIMEOUT, "no peer connected in time");
+  return peer;
+}
+
+void Endpoint::accept_background(bool on, pirn_accept_fn callback, void *arg) {
+  auto guard = driver_.lock();
+  accept_callback_ = callback;
+  accept_arg_ = arg;
+  members_.background(on, callback != nullptr);
+  calm();
+}
+
+Result<Peer *> Endpoint::connect(const std::string &address, uint64_t timeout) {
+  uint64_t deadline = deadline_after(now_ns(), timeout_or(timeout, settings().connect_timeout));
+  auto resolved = bootstrap::resolve(address, false);
+  if (!resolved.is_ok()) return resolved.status();
+  auto guard = driver_.lock();
+  bootstrap::ConnectionId id = members_.connect(resolved.value(), deadline);
+  driver_.wait(guard, deadline, [&] { return members_.attempt(id)->done; });
+  Membership::Attempt attempt = *members_.attempt(id);
+  members_.abandon(id);
+  if (!attempt.done) return fail(PIRN_ERR_TIMEOUT, "%s did not complete the handshake in time", address.c_str());
+  if (!attempt.status.is_ok()) return attempt.status;
+  return attempt.peer;
+}
+
+Result<Peer *> Endpoint::add(std::span<const std::byte> blob) {
+  auto bytes = wire::blob_from_any(blob);
+  if (!bytes.is_ok()) return bytes.status();
+  auto decoded = wire::decode_metadata(bytes.value());
+  if (!decoded.is_ok()) return decoded.status();
+  auto guard = driver_.lock();
+  auto peer = members_.add(decoded.value());
+  driver_.posted();
+  return peer;
+}
+
+static Status ended_status(const Peer &peer) {
+  return fail(peer.end_status, "peer %s is %s: %s", peer.address.c_str(), peer_state_name(peer.state), peer.why.c_str());
+}
+
+Status Endpoint::wait_up(Peer &peer, uint64_t timeout) {
+  uint64_t deadline = deadline_after(now_ns(), timeout_or(timeout, settings().connect_timeout));
+  auto guard = driver_.lock();
+  driver_.wait(guard, deadline, [&] { return peer.state == PIRN_PEER_UP || !peer.live(); });
+  if (peer.state == PIRN_PEER_UP) return Status::ok();
+  if (!peer.live()) return ended_status(peer);
+  return fail(PIRN_ERR_TIMEOUT, "peer %s is still %s", peer.address.c_str(), peer_state_name(peer.state));
+}
+
+void Endpoint::close(Peer &peer) {
+  auto guard = driver_.lock();
+  members_.release(peer);
+  driver_.posted();
+}
+
+static void copy_text(char *out, size_t room, const std::string &in) {
+  size_t length = std::min(in.size(), room - 1);
+  std::memcpy(out, in.data(), length);
+  std::memset(out + length, 0, room - length);
+}
+
+void Endpoint::describe(Peer &peer, pirn_peer_info *info) {
+  auto guard = driver_.lock();
+  std::memcpy(info->instance, peer.instance.data(), peer.instance.size());
+  info->state = peer.state;
+  info->rails = static_cast<uint32_t>(peer.paths.size());
+  copy_text(info->provider, sizeof(info->provider), rails_.front()->fabric().profile().name);
+  copy_text(info->path, sizeof(info->path), "fabric");
+  copy_text(info->address, sizeof(info->address), peer.address);
+  info->in_flight = peer.active_ops;
+  info->bytes_written = peer.bytes_written;
+  info->bytes_read = peer.bytes_read;
+}
+
+std::string Endpoint::explain(Peer &peer) {
+  const auto &found = context_.providers();
+  auto guard = driver_.lock();
+  std::string out = text("peer %s: %s%s%s\n", peer.address.c_str(), peer_state_name(peer.state),
+                         peer.why.empty() ? "" : ": ", peer.why.c_str());
+  for (const Path &path : peer.paths)
+    out += text("path fabric: rail %s (%s) to remote rail %u\n", rails_[path.local]->fabric().name().c_str(),
+                rails_[path.local]->fabric().printable_address().c_str(), path.remote);
+  bool same_host = peer.metadata.host == host_identity();
+  out += peer.metadata.process == process() ? "path self: not built into this version\n"
+         : same_host                        ? "path ipc: not built into this version (the peer is on this host)\n"
+                                            : "path ipc: the peer is on another host\n";
+  const fabric::Profile &used = rails_.front()->fabric().profile();
+  for (const fabric::ProviderFound &provider : found) {
+    if (provider.profile == &used) continue;
+    const char *why = !provider.reason.empty() ? provider.reason.c_str()
+                      : provider.profile->rank < 0 ? "only on demand"
+                      : provider.profile->rank < used.rank ? "usable, but ranks lower"
+                                                           : "usable, but another one was demanded";
+    out += text("provider %s: %s\n", provider.profile->name, why);
+  }
+  return out;
+}
+
+}  // namespace pirn::core

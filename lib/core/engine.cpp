@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+// The forward way of a transfer: start, cut into pieces, post, complete. Early ends
+// are in engine_end.cpp.
+#include "core/engine.h"
+
+#include "base/clock.h"
+#include "core/endpoint.h"
+#include "core/scheduler.h"
+
+#include <algorithm>
+#include <cerrno>
+
+namespace pirn::core {
+
+void Engine::start(Op &op) {
+  Peer &peer = *op.peer;
+  op.cursor = {};
+  op.outstanding = 0;
+  op.moved = 0;
+  op.retries = 0;
+  op.retry_episode = 0;
+  op.status = PIRN_IN_PROGRESS;
+  op.provider_error = 0;
+  op.rail = UINT16_MAX;
+  active_.push_back(op);
+  ++peer.active_ops;
+  earliest_ = std::min(earliest_, op.deadline);
+  endpoint_.health().watch(peer);
+  if (op.kind == OpKind::notify) {
+    data_done(op);
+    return;
+  }
+  op.phase = OpPhase::moving;
+  if (op.total == 0) {
+    data_done(op);
+    return;
+  }
+  if (!peer.pending.empty() || !issue(op)) enqueue(op);
+}
+
+void Engine::enqueue(Op &op) {
+  if (op.pending_link.linked()) return;
+  Peer &peer = *op.peer;
+  peer.pending.push_back(op);
+  if (!peer.pending_peer_link.linked()) pending_peers_.push_back(peer);
+}
+
+void Engine::pump() {
+  pending_peers_.each([this](Peer &peer) {
+    while (Op *op = peer.pending.front()) {
+      if (!issue(*op)) return;
+      op->pending_link.unlink();
+    }
+    peer.pending_peer_link.unlink();
+  });
+}
+
+void Engine::wake(Peer &peer) {
+  if (!peer.pending.empty() && !peer.pending_peer_link.linked()) pending_peers_.push_back(peer);
+}
+
+// A retried op goes alone, so that one bad op cannot take its neighbours along again and again.
+bool Engine::may_issue(const Op &op, const Peer &peer) const {
+  if (peer.state != PIRN_PEER_UP) return false;
+  if (peer.exclusive) return peer.exclusive == &op;
+  return op.retries == 0 || peer.outstanding == 0;
+}
+
+bool Engine::issue(Op &op) {
+  if (op.phase != OpPhase::moving) return true;
+  if (!may_issue(op, *op.peer)) return false;
+  if (op.retries > 0) op.peer->exclusive = &op;
+  while (!op.fully_issued()) {
+    switch (issue_one(op)) {
+      case Step::again: break;
+      case Step::wait: return false;
+      case Step::ended: return true;
+    }
+  }
+  return true;
+}
+
+const Path &Engine::choose(const Peer &peer) const {
+  if (peer.paths.size() == 1) return peer.paths.front();
+  std::array<RailLoad, wire::max_rails> loads;
+  for (size_t i = 0; i < peer.paths.size(); ++i) {
+    RailSlot &rail = *endpoint_.rails()[peer.paths[i].local];
+    loads[i] = {rail.backlog, rail.link_speed(), rail.full()};
+  }
+  return peer.paths[pick_rail({loads.data(), peer.paths.size()}, 1)];
+}
+
+// Gathers as much of the op from `cursor` on as fits one message of the path's rail, at most `limit` bytes.
+// PIRN_IN_PROGRESS: the window is not confirmed yet; an error: it is gone.
+pirn_status Engine::build(Op &op, const Path &path, Cursor &cursor, uint64_t limit, Parts *parts) {
+  RailSlot &rail = *endpoint_.rails()[path.local];
+  const fabric::Limits &limits = rail.limits();
+  size_t most = std::min({limits.local_parts, limits.remote_parts, fabric::max_parts});
+  while (cursor.element < op.count && parts->bytes < limit) {
+    Segment segment = op.element(cursor.element);
+    if (segment.length == cursor.offset) {
+      cursor = {cursor.element + 1, 0};
+      continue;
+    }
+    if (segment.window->state != WindowState::open) {
+      if (parts->count > 0) break;
+      return segment.window->state == WindowState::opening ? PIRN_IN_PROGRESS : segment.window->gone_status;
+    }
+    uint64_t length = std::min(segment.length - cursor.offset, limit - parts->bytes);
+    const wire::WindowBlob::RailKey &key = segment.window->blob.rails[path.remote];
+    std::byte *local = segment.region->address() + segment.local_offset + cursor.offset;
+    uint64_t remote = key.address + segment.remote_offset + cursor.offset;
+    void *descriptor = fabric::Rail::descriptor(segment.region->memory->registrations[path.local]);
+    size_t last = parts->count - 1;
+    if (parts->count > 0 && parts->remote[last].key == key.key && parts->descriptors[last] == descriptor &&
+        parts->remote[last].address + parts->remote[last].length == remote &&
+        static_cast<std::byte *>(parts->local[last].iov_base) + parts->local[last].iov_len == local) {
+      parts->local[last].iov_len += length;
+      parts->remote[last].length += length;
+    } else {
+      if (parts->count == most) break;
+      parts->local[parts->count] = {local, length};
+      parts->descriptors[parts->count] = descriptor;
+      parts->remote[parts->count] = {remote, length, key.key};
+      ++parts->count;
+    }
+    parts->bytes += length;
+    cursor.offset += length;
+    if (cursor.offset == segment.length) cursor = {cursor.element + 1, 0};
+  }
+  return PIRN_OK;
+}
+
+Engine::Step Engine::issue_one(Op &op) {
+  Peer &peer = *op.peer;
+  const Path &path = choose(peer);
+  RailSlot &rail = *endpoint_.rails()[path.local];
+  bool repeating = !op.again.empty();
+  Range range = repeating ? op.again.back() : Range{op.cursor, UINT64_MAX};
+  uint64_t largest = std::min(rail.limits().max_message, endpoint_.settings().chunk_size);
+  Parts parts;
+  Cursor cursor = range.start;
+  pirn_status built = build(op, path, cursor, std::min(range.bytes, largest), &parts);
+  if (built == PIRN_IN_PROGRESS) return Step::wait;
+  if (built != PIRN_OK) {
+    end(op, built, "the window was withdrawn by its owner");
+    return Step::ended;
+  }
+  if (parts.bytes == 0) {  // only empty elements were left
+    op.cursor = cursor;
+    if (op.fully_issued() && op.outstanding == 0) data_done(op);
+    return Step::again;
+  }
+  Piece *piece = rail.acquire();
+  if (!piece) return Step::wait;
+  piece->op = &op;
+  piece->start = range.start;
+  piece->bytes = parts.bytes;
+  bool more = !repeating && cursor.element < op.count;
+  fabric::Rma rma{parts.local, parts.descriptors, parts.count, parts.remote, parts.count, path.address, piece, more};
+  int error = 0;
+  auto result = op.kind == OpKind::write ? rail.fabric().write(rma, &error) : rail.fabric().read(rma, &error);
+  if (result != fabric::PostResult::posted) {
+    rail.release(piece);
+    if (result == fabric::PostResult::again) {
+      endpoint_.health().post_refused(peer);
+      return Step::wait;
+    }
+    if (repeating) op.again.pop_back();
+    else op.cursor = cursor;
+    piece_failed(op, {range.start, parts.bytes}, rail, error, 0, "");
+    return op.phase == OpPhase::moving ? Step::wait : Step::ended;
+  }
+  if (!repeating) {
+    op.cursor = cursor;
+  } else if (range.bytes == parts.bytes) {
+    op.again.pop_back();
+  } else {
+    op.again.back() = {cursor, range.bytes - parts.bytes};
+  }
+  ++op.outstanding;
+  ++peer.outstanding;
+  rail.backlog += parts.bytes;
+  if (op.rail == UINT16_MAX) op.rail = path.local;
+  return Step::again;
+}
+
+void Engine::completed(Piece *piece, const fabric::Completion &completion) {
+  Op &op = *piece->op;
+  Peer &peer = *op.peer;
+  RailSlot &rail = *endpoint_.rails()[piece->rail];
+  Range range{piece->start, piece->bytes};
+  rail.backlog -= piece->bytes;
+  rail.release(piece);
+  --op.outstanding;
+  --peer.outstanding;
+  if (completion.error == 0) {
+    op.moved += range.bytes;
+    endpoint_.health().heard(peer);
+  }
+  if (op.phase == OpPhase::draining) {
+    settle(op);
+  } else if (completion.error != 0) {
+    piece_failed(op, range, rail, completion.error, completion.provider_error, completion.text);
+  } else if (op.outstanding == 0 && op.fully_issued()) {
+    data_done(op);
+  }
+}
+
+void Engine::data_done(Op &op) {
+  drop_exclusive(op);
+  if (op.notification.empty()) {
+    op.status = PIRN_OK;
+    finish(op);
+    return;
+  }
+  op.phase = OpPhase::notifying;
+  auto message = std::make_shared<Message>();
+  message->kind = wire::Kind::notify;
+  message->body = std::move(op.notification);
+  message->op = &op;
+  endpoint_.control().post(*op.peer, std::move(message));
+}
+
+void Engine::notified(Op &op) {
+  op.status = PIRN_OK;
+  finish(op);
+}
+
+}  // namespace pirn::core

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/health.h"
+
+#include "base/clock.h"
+#include "core/endpoint.h"
+
+#include <algorithm>
+
+namespace pirn::core {
+
+bool Health::has_work(const Peer &peer) const {
+  return peer.live() && (peer.active_ops > 0 || !peer.mailbox.idle() || peer.state != PIRN_PEER_UP);
+}
+
+void Health::watch(Peer &peer) {
+  if (peer.watched_link.linked() || !peer.live()) return;
+  peer.busy_since = coarse_ns();
+  watched_.push_back(peer);
+}
+
+void Health::heard(Peer &peer) {
+  peer.last_heard = coarse_ns();
+}
+
+// Nothing is in flight and yet the provider takes nothing: it is connecting again to a peer that may be gone.
+void Health::post_refused(Peer &peer) {
+  if (peer.state != PIRN_PEER_UP || peer.outstanding > 0) return;
+  uint64_t now = coarse_ns();
+  uint64_t quiet_since = std::max(peer.last_heard, peer.busy_since);
+  if (now > quiet_since + endpoint_.settings().heartbeat) suspect(peer, "the provider cannot reach it", true);
+}
+
+void Health::suspect(Peer &peer, const std::string &why, bool transport_error) {
+  if (!peer.live()) return;
+  watch(peer);
+  if (transport_error) peer.transport_error = true;
+  if (peer.state != PIRN_PEER_UP) return;
+  peer.state = PIRN_PEER_SUSPECT;
+  peer.why = why;
+  peer.suspect_since = coarse_ns();
+  peer.last_ping = 0;
+  ++peer.episode;
+  endpoint_.log().write(PIRN_LOG_INFO, "peer %s is suspect: %s", peer.address.c_str(), why.c_str());
+  // Frames in flight may have gone with the connection.
+  peer.mailbox.resend(peer.suspect_since);
+  endpoint_.control().talk(peer);
+}
+
+void Health::lose(Peer &peer, uint32_t state, pirn_status status, const std::string &why) {
+  if (!peer.live()) return;
+  bool was_connecting = peer.state == PIRN_PEER_CONNECTING;
+  peer.state = state;
+  peer.why = why;
+  peer.end_status = status;
+  peer.watched_link.unlink();
+  endpoint_.log().write(state == PIRN_PEER_CLOSED || was_connecting ? PIRN_LOG_INFO : PIRN_LOG_WARN, "peer %s is %s: %s",
+                        peer.address.c_str(), peer_state_name(state), why.c_str());
+  endpoint_.engine().end_all(peer, status, why);
+  endpoint_.control().abandon(peer);
+  endpoint_.members().ended(peer);
+}
+
+void Health::tick(uint64_t now) {
+  watched_.each([&](Peer &peer) {
+    if (!has_work(peer)) {
+      peer.watched_link.unlink();
+      return;
+    }
+    check(peer, now);
+  });
+}
+
+void Health::check(Peer &peer, uint64_t now) {
+  if (peer.state == PIRN_PEER_CONNECTING) {
+    endpoint_.members().hello_tick(peer, now);
+    return;
+  }
+  const Settings &settings = endpoint_.settings();
+  if (peer.state == PIRN_PEER_SUSPECT) {
+    if (peer.last_heard > peer.suspect_since) {
+      peer.state = PIRN_PEER_UP;
+      peer.transport_error = false;
+      peer.why.clear();
+      endpoint_.engine().wake(peer);
+      endpoint_.control().talk(peer);
+      return;
+    }
+    bool confirm_fast = peer.transport_error && peer.lifelines.empty();
+    uint64_t patience = confirm_fast ? settings.peer_confirm_timeout : settings.peer_timeout;
+    if (now >= peer.suspect_since + patience) {
+      lose(peer, PIRN_PEER_LOST, PIRN_ERR_PEER_LOST,
+           pirn::text("no answer for %llu ms after: %s", static_cast<unsigned long long>((now - peer.suspect_since) / ns_per_ms),
+                      std::string(peer.why).c_str()));
+      return;
+    }
+  }
+  if (peer.mailbox.resend_due(now)) {
+    peer.mailbox.resend(now);
+    endpoint_.control().talk(peer);
+  }
+  uint64_t silent_since = std::max(peer.last_heard, peer.busy_since);
+  if (peer.state == PIRN_PEER_UP && now >= silent_since + settings.peer_timeout) {
+    suspect(peer, pirn::text("silent for %llu ms", static_cast<unsigned long long>((now - silent_since) / ns_per_ms)), false);
+    // The silence is itself the proof: it has been pinged all the while.
+    lose(peer, PIRN_PEER_LOST, PIRN_ERR_PEER_LOST, std::string(peer.why));
+    return;
+  }
+  bool probe = peer.state == PIRN_PEER_SUSPECT || now >= silent_since + settings.heartbeat;
+  // A suspect is probed more often: a healthy one should be back at work soon.
+  uint64_t interval = peer.state == PIRN_PEER_SUSPECT ? settings.heartbeat / 8 : settings.heartbeat;
+  if (probe && now >= peer.last_ping + interval) ping(peer, now);
+}
+
+void Health::ping(Peer &peer, uint64_t now) {
+  bool posted = endpoint_.control().send_ping(peer, next_ping_id_++);
+  if (posted) peer.last_ping = now;
+  else post_refused(peer);
+}
+
+}  // namespace pirn::core

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of peers and their life: create, up, accept, release, reap. The hello in band is in hello.cpp.
+#include "core/members.h"
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "core/endpoint.h"
+
+#include <algorithm>
+
+namespace pirn::core {
+
+const char *peer_state_name(uint32_t state) {
+  static const char *const names[] = {"connecting", "up", "suspect", "closed", "lost"};
+  return state < std::size(names) ? names[state] : "?";
+}
+
+const bootstrap::Identity &Membership::identity() {
+  identity_.instance = endpoint_.instance();
+  identity_.metadata = endpoint_.metadata_blob();
+  identity_.key = endpoint_.key();
+  return identity_;
+}
+
+Peer *Membership::by_token(uint64_t token) const {
+  auto found = tokens_.find(token);
+  return found == tokens_.end() ? nullptr : found->second;
+}
+
+Peer *Membership::live_by_instance(const wire::Instance &instance) const {
+  auto found = instances_.find(instance);
+  return found == instances_.end() ? nullptr : found->second;
+}
+
+// A frame of another epoch: the other side gave our session up and made a new peer object.
+bool Membership::same_session(Peer &peer, uint32_t epoch) {
+  if (peer.remote_epoch == 0) peer.remote_epoch = epoch;
+  if (peer.remote_epoch == epoch) return true;
+  endpoint_.health().lose(peer, PIRN_PEER_LOST, PIRN_ERR_PEER_LOST, "the peer gave this session up");
+  return false;
+}
+
+// Every local rail is paired with a remote rail that speaks the same protocol.
+Status Membership::connect_paths(Peer &peer) {
+  std::string theirs;
+  for (const wire::RailAddress &rail : peer.metadata.rails)
+    theirs += text("%s%s (%s)", theirs.empty() ? "" : ", ", rail.provider.c_str(), rail.protocol.c_str());
+  const fabric::Profile &profile = endpoint_.rails().front()->fabric().profile();
+  if (profile.same_process_only && peer.metadata.process != endpoint_.process())
+    return fail(PIRN_ERR_UNAVAILABLE,
+                "provider %s does not survive the death of a peer process, so pirn uses it inside one process only; "
+                "use another provider between processes", profile.name);
+  for (uint16_t local = 0; local < endpoint_.rails().size(); ++local) {
+    std::vector<uint16_t> matching;
+    for (uint16_t remote = 0; remote < peer.metadata.rails.size(); ++remote)
+      if (peer.metadata.rails[remote].provider == profile.name &&
+          peer.metadata.rails[remote].protocol == endpoint_.nics()[local].fabric_provider)
+        matching.push_back(remote);
+    if (matching.empty()) continue;
+    uint16_t remote = matching[local % matching.size()];
+    auto inserted = endpoint_.rails()[local]->fabric().insert(peer.metadata.rails[remote].address);
+    if (!inserted.is_ok()) return inserted.status();
+    peer.paths.push_back({local, remote, inserted.value()});
+  }
+  if (peer.paths.empty())
+    return fail(PIRN_ERR_UNAVAILABLE, "no provider in common: here %s (%s), there %s", profile.name,
+                endpoint_.nics().front().fabric_provider.c_str(), theirs.c_str());
+  return Status::ok();
+}
+
+Result<Peer *> Membership::create(const wire::Metadata &metadata, const std::string &address) {
+  if (metadata.instance == endpoint_.instance())
+    return fail(PIRN_ERR_INVALID, "the metadata is this endpoint's own");
+  auto peer = std::make_unique<Peer>();
+  peer->endpoint = &endpoint_;
+  peer->instance = metadata.instance;
+  peer->metadata = metadata;
+  peer->address = address;
+  peer->own_epoch = static_cast<uint32_t>(random_u64()) | 1;
+  Status paths = connect_paths(*peer);
+  if (!paths.is_ok()) return paths;
+  Peer *made = peer.get();
+  instances_[metadata.instance] = made;
+  peers_.push_back(std::move(peer));
+  return made;
+}
+
+void Membership::up(Peer &peer, uint64_t own_token, uint64_t remote_token) {
+  peer.own_tokens.push_back(own_token);
+  tokens_[own_token] = &peer;
+  if (peer.state != PIRN_PEER_CONNECTING) return;
+  peer.remote_token = remote_token;
+  peer.state = PIRN_PEER_UP;
+  peer.hello.reset();
+  peer.hello_frame.clear();
+  peer.last_heard = coarse_ns();
+  endpoint_.log().write(PIRN_LOG_INFO, "peer %s is up", peer.address.c_str());
+  endpoint_.health().watch(peer);
+  endpoint_.control().talk(peer);
+  endpoint_.engine().wake(peer);
+}
+
+bootstrap::ConnectionId Membership::connect(const std::vector<bootstrap::SocketAddress> &addresses,
+                                            uint64_t deadline_ns) {
+  bootstrap::ConnectionId id = endpoint_.bootstrap().connect(addresses, deadline_ns);
+  attempts_.try_emplace(id);  // it may have failed, and been noted, already
+  return id;
+}
+
+Membership::Attempt *Membership::attempt(bootstrap::ConnectionId id) {
+  auto found = attempts_.find(id);
+  return found == attempts_.end() ? nullptr : &found->second;
+}
+
+void Membership::abandon(bootstrap::ConnectionId id) {
+  auto found = attempts_.find(id);
+  if (found == attempts_.end()) return;
+  if (!found->second.done) endpoint_.bootstrap().close(id);
+  attempts_.erase(found);
+}
+
+uint64_t Membership::own_token(bootstrap::ConnectionId id) {
+  uint64_t &token = attempts_[id].own_token;
+  if (token == 0) token = random_u64();
+  return token;
+}
+
+uint64_t Membership::token_for(const wire::Hello &hello) {
+  constexpr size_t remembered = 4096;
+  if (given_tokens_.size() >= remembered) given_tokens_.clear();
+  uint64_t &token = given_tokens_[{hello.instance, hello.token}];
+  if (token == 0) token = random_u64();
+  return token;
+}
+
+Status Membership::established(bootstrap::ConnectionId id, bool initiated, const wire::Hello &remote,
+                               const wire::Metadata &metadata, const std::string &remote_address) {
+  if (!initiated && !background_ && accepted_.size() >= endpoint_.settings().accept_backlog)
+    return fail(PIRN_ERR_AGAIN, "%zu peers wait to be accepted, as many as PIRN_ACCEPT_BACKLOG allows", accepted_.size());
+  Peer *peer = live_by_instance(remote.instance);
+  if (!peer) {
+    auto created = create(metadata, remote_address);
+    if (!created.is_ok()) {
+      if (initiated) connect_failed(id, created.error());
+      return created.status();
+    }
+    peer = created.value();
+  }
+  up(*peer, initiated ? own_token(id) : token_for(remote), remote.token);
+  peer->lifelines.insert(id);
+  lifelines_[id] = peer;
+  if (!initiated) {
+    queue_accept(*peer);
+    return Status::ok();
+  }
+  Attempt &attempt = attempts_[id];
+  attempt.done = true;
+  attempt.peer = peer;
+  ++peer->handles;
+  return Status::ok();
+}
+
+void Membership::connect_failed(bootstrap::ConnectionId id, const Status &why) {
+  Attempt &attempt = attempts_[id];
+  attempt.done = true;
+  attempt.status = why;
+}
+
+void Membership::lifeline_lost(bootstrap::ConnectionId id, const std::string &why) {
+  auto found = lifelines_.find(id);
+  if (found == lifelines_.end()) return;
+  Peer &peer = *found->second;
+  peer.lifelines.erase(id);
+  lifelines_.erase(found);
+  if (!peer.lifelines.empty()) return;
+  endpoint_.health().suspect(peer, "its bootstrap connection ended: " + why, true);
+}
+
+void Membership::background(bool on, bool with_callback) {
+  background_ = on;
+  with_callback_ = with_callback;
+  if (!on) return;
+  while (!accepted_.empty()) {
+    Peer *peer = accepted_.front();
+    accepted_.pop_front();
+    peer->accept_queued = false;
+    if (peer->live()) queue_accept(*peer);
+  }
+}
+
+void Membership::queue_accept(Peer &peer) {
+  if (background_ && with_callback_) {
+    ++peer.handles;
+    callbacks_.push_back(&peer);
+    return;
+  }
+  peer.library_owned = peer.handles == 0;
+  if (background_ || peer.accept_queued || accepted_.size() >= endpoint_.settings().accept_backlog) return;
+  peer.accept_queued = true;
+  accepted_.push_back(&peer);
+  endpoint_.signal();
+}
+
+Peer *Membership::next_accepted() {
+  while (!accepted_.empty()) {
+    Peer *peer = accepted_.front();
+    accepted_.pop_front();
+    peer->accept_queued = false;
+    if (!peer->live()) {
+      unreferenced_ = true;
+      continue;
+    }
+    peer->library_owned = false;
+    ++peer->handles;
+    return peer;
+  }
+  return nullptr;
+}
+
+void Membership::release(Peer &peer) {
+  if (--peer.handles > 0) return;
+  unreferenced_ = true;
+  goodbye(peer, PIRN_ERR_CANCELLED, "the peer was closed by this side");
+}
+
+void Membership::goodbye(Peer &peer, pirn_status status, const std::string &why) {
+  if (!peer.live()) return;
+  if (peer.state != PIRN_PEER_CONNECTING) endpoint_.control().send_bye(peer);
+  endpoint_.health().lose(peer, PIRN_PEER_CLOSED, status, why);
+}
+
+void Membership::ended(Peer &peer) {
+  endpoint_.windows().ended(peer);
+  peer.library_owned = false;
+  unreferenced_ = true;
+  peer.hello.reset();
+  auto found = instances_.find(peer.instance);
+  if (found != instances_.end() && found->second == &peer) instances_.erase(found);
+  std::erase_if(given_tokens_, [&](const auto &entry) { return entry.first.first == peer.instance; });
+  for (uint64_t token : peer.own_tokens) tokens_.erase(token);
+  for (bootstrap::ConnectionId id : peer.lifelines) {
+    lifelines_.erase(id);
+    endpoint_.bootstrap().close(id);
+  }
+  peer.lifelines.clear();
+}
+
+void Membership::address_changed(Peer &peer, const wire::AddressChange &change) {
+  if (change.rail >= peer.metadata.rails.size()) return;
+  peer.metadata.rails[change.rail].address = change.address;
+  for (Path &path : peer.paths) {
+    if (path.remote != change.rail) continue;
+    auto inserted = endpoint_.rails()[path.local]->fabric().insert(change.address);
+    if (inserted.is_ok()) path.address = inserted.value();
+  }
+}
+
+bool Membership::referenced(const Peer &peer) const {
+  return peer.live() || peer.handles || peer.op_references || peer.active_ops || !peer.windows.empty() ||
+         peer.control_in_flight || peer.accept_queued;
+}
+
+void Membership::reap() {
+  unreferenced_ = false;
+  std::erase_if(peers_, [this](const std::unique_ptr<Peer> &peer) {
+    if (referenced(*peer)) {
+      if (!peer->live() && peer->handles == 0) unreferenced_ = true;
+      return false;
+    }
+    endpoint_.control().forget(*peer);
+    endpoint_.health().forget(*peer);
+    peer->pending_peer_link.unlink();
+    for (const Path &path : peer->paths) endpoint_.rails()[path.local]->fabric().remove(path.address);
+    return true;
+  });
+}
+
+}  // namespace pirn::core

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// A remote endpoint, as seen from here. Guarded by the endpoint's lock.
+#pragma once
+
+#include "bootstrap/bootstrap.h"
+#include "core/mailbox.h"
+#include "core/memory.h"
+#include "core/op.h"
+
+#include <pirn/peer.h>
+
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace pirn::core {
+
+class Endpoint;
+
+// A local rail and the remote rail it talks to.
+struct Path {
+  uint16_t local = 0;
+  uint16_t remote = 0;
+  fabric::FabricAddress address = 0;
+};
+
+struct Peer {
+  Peer() : pending_peer_link(this), watched_link(this), talk_link(this) {}
+
+  Endpoint *endpoint = nullptr;
+  wire::Instance instance{};
+  wire::Metadata metadata;
+  std::vector<Path> paths;
+  uint32_t state = PIRN_PEER_CONNECTING;
+  std::string why;          // of SUSPECT, CLOSED, LOST, or a refused hello
+  pirn_status end_status = PIRN_ERR_PEER_LOST;  // what its transfers end with once CLOSED or LOST
+  std::string address;      // where it was reached, for people
+
+  std::vector<uint64_t> own_tokens;  // frames with one of these are from it
+  uint64_t remote_token = 0;
+  uint32_t own_epoch = 0;
+  uint32_t remote_epoch = 0;         // 0: no frame seen yet
+
+  uint64_t handles = 0;     // held by the application
+  uint64_t op_references = 0;  // transfers not yet released
+  bool accept_queued = false;
+  bool library_owned = false;  // accepted in the background without a callback
+  bool bye_sent = false;
+  std::set<bootstrap::ConnectionId> lifelines;
+  std::unique_ptr<bootstrap::Handshake> hello;  // in band, while CONNECTING
+  std::vector<std::byte> hello_frame;           // to repeat until answered
+  uint64_t hello_sent = 0;
+  uint64_t hello_deadline = 0;
+
+  Mailbox mailbox;
+  std::vector<std::byte> assembling;  // notification under reassembly
+  uint64_t assembling_total = 0;
+  bool blocked = false;               // its next notification does not fit our memory limit
+
+  List<Op, &Op::pending_link> pending;
+  Op *exclusive = nullptr;   // a retried op that must be alone in flight
+  uint32_t outstanding = 0;  // pieces in flight
+  uint32_t control_in_flight = 0;  // control frames with the provider
+  uint64_t active_ops = 0;
+  uint32_t episode = 0;      // counts times of trouble
+
+  uint64_t last_heard = 0;
+  uint64_t last_ping = 0;
+  uint64_t busy_since = 0;   // since when work has been outstanding without a pause
+  uint64_t suspect_since = 0;
+  bool transport_error = false;  // in this episode
+
+  std::vector<Window *> windows;     // imported from it, in that order
+  uint64_t bytes_written = 0;
+  uint64_t bytes_read = 0;
+
+  Link<Peer> pending_peer_link;  // engine: has pending ops
+  Link<Peer> watched_link;       // health: has something outstanding
+  Link<Peer> talk_link;          // control: has frames or an acknowledgement to send
+
+  bool live() const { return state <= PIRN_PEER_SUSPECT; }
+};
+
+}  // namespace pirn::core

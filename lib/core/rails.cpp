@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/rails.h"
+
+#include <algorithm>
+
+namespace pirn::core {
+
+Result<std::unique_ptr<RailSlot>> RailSlot::open(uint16_t index, const fabric::Nic &nic, const fabric::Calls &calls,
+                                                 const Log &log, const Settings &settings) {
+  auto opened = fabric::Rail::open(nic, calls, log, settings.max_in_flight);
+  if (!opened.is_ok()) return opened.status();
+  std::unique_ptr<RailSlot> slot(new RailSlot);
+  slot->index_ = index;
+  slot->link_speed_ = nic.link_speed;
+  slot->fabric_ = opened.take();
+  slot->limits_ = slot->fabric_->limits();
+
+  size_t depth = slot->limits_.transmit_depth;
+  slot->piece_count_ = static_cast<uint32_t>(depth > 2 * send_buffers ? depth - send_buffers : (depth + 1) / 2);
+  slot->pieces_ = std::make_unique<Piece[]>(slot->piece_count_);
+  for (uint32_t i = slot->piece_count_; i-- > 0;) {
+    slot->pieces_[i].rail = index;
+    slot->pieces_[i].next = slot->free_;
+    slot->free_ = &slot->pieces_[i];
+  }
+
+  auto sends = static_cast<size_t>(std::min<size_t>(send_buffers, (depth + 1) / 2));
+  size_t count = sends + settings.control_buffers;
+  slot->slab_.resize(count * wire::max_control_frame);
+  auto registered = slot->fabric_->register_memory(slot->slab_.data(), slot->slab_.size(), 0);
+  if (!registered.is_ok()) return registered.status();
+  slot->slab_registration_ = registered.value();
+  slot->buffers_.resize(count);
+  for (size_t i = 0; i < count; ++i) {
+    slot->buffers_[i].kind = i < sends ? Tracked::Kind::send : Tracked::Kind::receive;
+    slot->buffers_[i].rail = index;
+    slot->buffers_[i].data = slot->slab_.data() + i * wire::max_control_frame;
+  }
+  slot->forget_buffers();
+  if (!slot->post_receives())
+    return fail(PIRN_ERR_IO, "%s takes no receive buffers", slot->fabric_->name().c_str());
+  return slot;
+}
+
+RailSlot::~RailSlot() {
+  if (!slab_registration_) return;
+  // The endpoint must be quiet before its buffers go: the reset drops every receive still posted.
+  fabric_->deregister(slab_registration_);
+  fabric_.reset();
+}
+
+Piece *RailSlot::acquire() {
+  Piece *piece = free_;
+  if (!piece) return nullptr;
+  free_ = piece->next;
+  piece->next = nullptr;
+  piece->in_flight = true;
+  return piece;
+}
+
+void RailSlot::release(Piece *piece) {
+  piece->in_flight = false;
+  piece->op = nullptr;
+  piece->next = free_;
+  free_ = piece;
+}
+
+void RailSlot::forget_buffers() {
+  free_sends_.clear();
+  unposted_ = 0;
+  for (ControlBuffer &buffer : buffers_) {
+    buffer.posted = false;
+    if (buffer.kind == Tracked::Kind::send) free_sends_.push_back(&buffer);
+    else ++unposted_;
+  }
+}
+
+ControlBuffer *RailSlot::take_send_buffer() {
+  if (free_sends_.empty()) return nullptr;
+  ControlBuffer *buffer = free_sends_.back();
+  free_sends_.pop_back();
+  return buffer;
+}
+
+void *RailSlot::control_descriptor() const { return fabric::Rail::descriptor(slab_registration_); }
+
+void RailSlot::post_receive(ControlBuffer *buffer) {
+  if (buffer->posted) {
+    buffer->posted = false;
+    ++unposted_;
+  }
+  int error = 0;
+  auto result = fabric_->receive(buffer->data, wire::max_control_frame, control_descriptor(), buffer, &error);
+  if (result != fabric::PostResult::posted) return;
+  buffer->posted = true;
+  --unposted_;
+}
+
+bool RailSlot::post_receives() {
+  for (ControlBuffer &buffer : buffers_)
+    if (buffer.kind == Tracked::Kind::receive && !buffer.posted) post_receive(&buffer);
+  return unposted_ == 0;
+}
+
+}  // namespace pirn::core

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// A rail as the engine sees it: the fabric's rail, the pieces in flight on it, and
+// the registered buffers for control frames. Guarded by the endpoint's lock.
+#pragma once
+
+#include "base/settings.h"
+#include "core/op.h"
+#include "fabric/rail.h"
+#include "wire/frame.h"
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace pirn::core {
+
+// A control frame on its way out, or a posted receive.
+struct ControlBuffer : Tracked {
+  std::byte *data = nullptr;
+  Peer *peer = nullptr;       // sends: whom an error concerns; may be nullptr (handshake)
+  bool posted = false;        // with the provider
+};
+
+class RailSlot {
+ public:
+  // Sends that may be in flight besides data, so that control frames are never locked out by bulk.
+  static constexpr uint32_t send_buffers = 32;
+
+  static Result<std::unique_ptr<RailSlot>> open(uint16_t index, const fabric::Nic &nic, const fabric::Calls &calls,
+                                                const Log &log, const Settings &settings);
+  ~RailSlot();
+
+  fabric::Rail &fabric() { return *fabric_; }
+  const fabric::Limits &limits() const { return limits_; }
+  uint64_t link_speed() const { return link_speed_; }
+  uint16_t index() const { return index_; }
+
+  // Pieces. acquire() returns nullptr when the rail's depth is used up.
+  Piece *acquire();
+  void release(Piece *piece);
+  bool full() const { return free_ == nullptr; }
+  template <typename F>
+  void each_in_flight(F &&visit) {
+    for (uint32_t i = 0; i < piece_count_; ++i)
+      if (pieces_[i].in_flight) visit(pieces_[i]);
+  }
+  uint64_t backlog = 0;  // bytes in flight
+
+  // A buffer for one control frame: nullptr when all are in flight.
+  ControlBuffer *take_send_buffer();
+  void give_back(ControlBuffer *buffer) {
+    buffer->posted = false;
+    free_sends_.push_back(buffer);
+  }
+  void *control_descriptor() const;
+
+  // Hands receive buffers to the provider: one that was consumed, or all that are not posted.
+  void post_receive(ControlBuffer *buffer);
+  bool post_receives();
+  bool starved() const { return unposted_ > 0; }
+
+  // Resets the fabric rail. `take_back` is called for each piece that was in flight, `lost_send` for each control frame.
+  template <typename F, typename G>
+  Status reset(bool *address_changed, F &&take_back, G &&lost_send) {
+    Status status = fabric_->reset(address_changed);
+    std::vector<Piece *> lost;
+    for (Piece &piece : std::span(pieces_.get(), piece_count_))
+      if (piece.in_flight) lost.push_back(&piece);
+    for (ControlBuffer &buffer : buffers_)
+      if (buffer.kind == Tracked::Kind::send && buffer.posted) lost_send(buffer);
+    forget_buffers();
+    for (Piece *piece : lost) take_back(piece);
+    if (status.is_ok()) post_receives();
+    return status;
+  }
+
+ private:
+  RailSlot() = default;
+  void forget_buffers();  // after a reset nothing is posted any more
+  uint16_t index_ = 0;
+  uint64_t link_speed_ = 0;
+  std::unique_ptr<fabric::Rail> fabric_;
+  fabric::Limits limits_{};
+  std::unique_ptr<Piece[]> pieces_;
+  uint32_t piece_count_ = 0;
+  Piece *free_ = nullptr;
+  std::vector<std::byte> slab_;  // control buffers: sends first, then receives
+  std::vector<ControlBuffer> buffers_;
+  std::vector<ControlBuffer *> free_sends_;
+  size_t unposted_ = 0;
+  fabric::Registration *slab_registration_ = nullptr;
+};
+
+using Rails = std::vector<std::unique_ptr<RailSlot>>;
+
+}  // namespace pirn::core

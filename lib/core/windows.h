@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// The life of a window between its owner and its importers:
+//
+//   importer                         owner
+//   WINDOW_OPEN(id, capability)  ->  checks, remembers the importer
+//                                <-  WINDOW_OPENED(status)
+//   ... one-sided traffic ...
+//                                <-  WINDOW_WITHDRAW: no new traffic, please finish
+//   WINDOW_QUIESCED              ->  nothing is in flight: the registration can be closed
+//   WINDOW_CLOSE                 ->  the importer is done by itself
+//
+// An importer that does not quiesce in time is cut off: its owner resets the rails. Called under the endpoint's lock.
+#pragma once
+
+#include "core/memory.h"
+#include "core/peer.h"
+
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+namespace pirn::core {
+
+class Windows {
+ public:
+  explicit Windows(Endpoint &endpoint) : endpoint_(endpoint) {}
+
+  // Importer's side.
+  Result<Window *> import(Peer &peer, const wire::WindowBlob &blob);
+  Status close(Window *window);
+  void opened(Peer &peer, const wire::WindowOpened &body);
+
+  // Owner's side.
+  void withdraw(Advertised &window);           // asks the importers
+  bool quiet(const Advertised &window) const { return window.importers.empty(); }
+  void cut_off(Advertised &window);            // what is left of the importers
+
+  void control(Peer &peer, wire::Kind kind, const wire::WindowRef &body);
+  void ended(Peer &peer);  // it is closed or lost
+  void op_finished();      // a window that quiesces may have become quiet
+
+ private:
+  void send(Peer &peer, wire::Kind kind, uint64_t window, uint64_t capability);
+  void open(Peer &peer, const wire::WindowRef &body);
+  void gone(Window &window, pirn_status status, const char *why);
+
+  Endpoint &endpoint_;
+  std::unordered_map<Window *, std::unique_ptr<Window>> imported_;
+  std::vector<Window *> quiescing_;
+};
+
+}  // namespace pirn::core
