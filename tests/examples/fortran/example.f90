@@ -201,11 +201,12 @@ contains
     stop 1
   end subroutine
 
-  ! All values of a byte, as the signed bytes of Fortran.
+  ! Element i is byte i - 1 of the other languages; values above 127 are negative in Fortran's signed bytes.
   integer(c_int8_t) function pattern(i)
     integer, intent(in) :: i
-    integer(c_int64_t) :: value
-    value = mod(int(i, c_int64_t) * 31 + i / 251 + 7, 256_c_int64_t)
+    integer(c_int64_t) :: value, byte
+    byte = i - 1
+    value = mod(byte * 31 + byte / 251 + 7, 256_c_int64_t)
     pattern = int(merge(value - 256, value, value > 127), c_int8_t)
   end function
 
