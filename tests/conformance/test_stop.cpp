@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+// The other process hangs (SIGSTOP): no provider reports it, so deadlines and heartbeats must; when it
+// wakes up, nothing that was given up may touch memory on either side.
+#include "harness.h"
+
+#include <signal.h>
+
+using namespace pirn_test;
+
+namespace {
+
+constexpr uint64_t room = 32 << 20;
+
+bool given_up(pirn_status status) { return status == PIRN_ERR_TIMEOUT || status == PIRN_ERR_PEER_LOST; }
+
+struct Stopped {
+  Pair &pair;
+  Target &target;
+  Target &healthy;
+  pirn_peer *peer = nullptr;
+  pirn_peer *other = nullptr;
+  Remote remote;
+  Remote healthy_remote;
+  Memory *local;
+
+  explicit Stopped(Pair &p, const OpenOptions &options = {}) : pair(p), target((p.open(options), p.spawn())), healthy(p.spawn()) {
+    target.open(options);
+    healthy.open(options);
+    peer = pair.connect(target);
+    other = pair.connect(healthy);
+    remote = pair.remote(target, peer, room, 1);
+    healthy_remote = pair.remote(healthy, other, 100000, 1);
+    local = &pair.memory(room, 2);
+    const pirn_transfer_params params = params_with(10 * second);
+    EXPECT_OK(pirn_write(local->region, 0, remote.window, 0, 8, &params, nullptr));
+    EXPECT_OK(pirn_write(local->region, 0, healthy_remote.window, 0, 8, &params, nullptr));
+    target.fill(remote.buffer, 0, room, 1);
+  }
+};
+
+void stopped_in_flight(Pair &pair, bool read) {
+  Stopped s(pair);
+  s.target.signal_now(SIGSTOP);
+  pirn_transfer ids[8];
+  const pirn_transfer_params params = params_with(700 * ms);
+  for (auto &id : ids) {
+    EXPECT_OK((read ? pirn_read : pirn_write)(s.local->region, 0, s.remote.window, 0, room, &params, &id));
+  }
+  const uint64_t start = clock_now();
+  // Meanwhile the healthy peer is served.
+  const Memory &mine = pair.memory(100000, 8);
+  const pirn_transfer_params quick = params_with(2 * second);
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_OK(pirn_write(mine.region, 0, s.healthy_remote.window, 0, 100000, &quick, nullptr));
+  }
+  for (const auto id : ids) {
+    const pirn_status status = pirn_transfer_wait(pair.endpoint(), id, 10 * second, nullptr);
+    if (!given_up(status)) fail_test("expected TIMEOUT or PEER_LOST, got %s", status_name(status));
+    EXPECT_OK(pirn_transfer_release(pair.endpoint(), id));
+  }
+  assert_in_range(clock_now() - start, 600 * ms, 2000 * ms);
+  fill_pattern(s.local->buffer.data(), room, 3);
+
+  s.target.signal_now(SIGCONT);
+  sleep_ms(300);  // what the kernel held for the sleeper is drained now
+  s.target.fill(s.remote.buffer, 0, room, 4);
+  sleep_ms(500);
+
+  EXPECT_MATCH(find_mismatch(s.local->buffer.data(), room, 3));
+  EXPECT_MATCH(s.target.check(s.remote.buffer, 0, room, 4));
+  EXPECT_OK(pirn_write(mine.region, 0, s.healthy_remote.window, 0, 100000, &quick, nullptr));
+  EXPECT_MATCH(s.healthy.check(s.healthy_remote.buffer, 0, 100000, 8));
+}
+
+void stop__writes_in_flight__end_at_their_deadline_and_are_quiet(void **state) {
+  stopped_in_flight(pair_of(state), false);
+}
+void stop__reads_in_flight__end_at_their_deadline_and_are_quiet(void **state) {
+  stopped_in_flight(pair_of(state), true);
+}
+
+void stop__shorter_than_the_deadline__transfers_complete(void **state) {
+  Pair &pair = pair_of(state);
+  Stopped s(pair);
+  s.target.signal_now(SIGSTOP);
+  pirn_transfer ids[4];
+  const pirn_transfer_params params = params_with(20 * second);
+  for (auto &id : ids) EXPECT_OK(pirn_write(s.local->region, 0, s.remote.window, 0, room, &params, &id));
+  sleep_ms(1500);
+  s.target.signal_now(SIGCONT);
+  for (const auto id : ids) {
+    EXPECT_OK(pirn_transfer_wait(pair.endpoint(), id, 20 * second, nullptr));
+    EXPECT_OK(pirn_transfer_release(pair.endpoint(), id));
+  }
+  EXPECT_MATCH(s.target.check(s.remote.buffer, 0, room, 2));
+}
+
+void stop__longer_than_peer_timeout__transfer_with_a_late_deadline_is_peer_lost(void **state) {
+  Pair &pair = pair_of(state);
+  OpenOptions options;
+  options.settings = {"PEER_TIMEOUT=1s"};
+  Stopped s(pair, options);
+  s.target.signal_now(SIGSTOP);
+  const pirn_transfer_params params = params_with(60 * second);
+  const uint64_t start = clock_now();
+  EXPECT(PIRN_ERR_PEER_LOST, pirn_read(s.local->region, 0, s.remote.window, 0, room, &params, nullptr));
+  assert_in_range(clock_now() - start, 800 * ms, 3000 * ms);
+  assert_int_equal(peer_state(s.peer), PIRN_PEER_LOST);
+}
+
+void stop__then_lost_then_continued__new_connection_works(void **state) {
+  Pair &pair = pair_of(state);
+  OpenOptions options;
+  options.settings = {"PEER_TIMEOUT=600ms"};
+  pair.open(options);
+  Target &target = pair.spawn();
+  target.open(options);
+  const std::string address = target.listen();
+  target.accept_start();
+  pirn_peer *old = nullptr, *fresh = nullptr;
+  EXPECT_OK(pirn_peer_connect(pair.endpoint(), address.c_str(), 10 * second, &old));
+  target.signal_now(SIGSTOP);
+  const pirn_transfer_params params = params_with(20 * second);
+  EXPECT(PIRN_ERR_PEER_LOST, pirn_notify(old, "are you there", 13, &params, nullptr));
+  target.signal_now(SIGCONT);
+  sleep_ms(200);
+
+  EXPECT_OK(pirn_peer_connect(pair.endpoint(), address.c_str(), 10 * second, &fresh));
+
+  const Remote remote = pair.remote(target, fresh, 1000, 1);
+  const Memory &local = pair.memory(1000, 2);
+  EXPECT_OK(pirn_write(local.region, 0, remote.window, 0, 1000, nullptr, nullptr));
+  EXPECT_MATCH(target.check(remote.buffer, 0, 1000, 2));
+}
+
+void stop__cancel__is_quiet_and_soon(void **state) {
+  Pair &pair = pair_of(state);
+  Stopped s(pair);
+  s.target.signal_now(SIGSTOP);
+  pirn_transfer ids[8];
+  for (auto &id : ids) EXPECT_OK(pirn_read(s.local->region, 0, s.remote.window, 0, room, nullptr, &id));
+  sleep_ms(50);
+  const uint64_t start = clock_now();
+  for (const auto id : ids) {
+    EXPECT(PIRN_ERR_CANCELLED, pirn_transfer_cancel(pair.endpoint(), id));
+    EXPECT_OK(pirn_transfer_release(pair.endpoint(), id));
+  }
+  assert_true(clock_now() - start < 2 * second);
+  fill_pattern(s.local->buffer.data(), room, 3);
+  s.target.signal_now(SIGCONT);
+  sleep_ms(500);
+  EXPECT_MATCH(find_mismatch(s.local->buffer.data(), room, 3));
+}
+
+void stop__connect__is_timeout_at_its_deadline(void **state) {
+  Pair &pair = pair_of(state);
+  pair.open();
+  Target &target = pair.spawn();
+  target.open();
+  const std::string address = target.listen();
+  target.signal_now(SIGSTOP);
+  pirn_peer *peer = nullptr;
+  const uint64_t start = clock_now();
+  EXPECT(PIRN_ERR_TIMEOUT, pirn_peer_connect(pair.endpoint(), address.c_str(), 500 * ms, &peer));
+  assert_in_range(clock_now() - start, 480 * ms, 1500 * ms);
+  target.signal_now(SIGCONT);
+  target.accept_start();
+  EXPECT_OK(pirn_peer_connect(pair.endpoint(), address.c_str(), 10 * second, &peer));
+}
+
+void stop__endpoint_close__is_soon(void **state) {
+  Pair &pair = pair_of(state);
+  Stopped s(pair);
+  s.target.signal_now(SIGSTOP);
+  pirn_transfer id = 0;
+  for (int i = 0; i < 4; ++i) EXPECT_OK(pirn_write(s.local->region, 0, s.remote.window, 0, room, nullptr, &id));
+  const uint64_t start = clock_now();
+  pair.own.close();
+  assert_true(clock_now() - start < 5 * second);
+  s.target.signal_now(SIGCONT);
+}
+
+// This side owns the window; an importer that hangs cannot hold up its withdrawal.
+void stop__importer_of_a_window__withdraw_ends_in_time_and_memory_is_quiet(void **state) {
+  Pair &pair = pair_of(state);
+  pair.open();
+  Target &target = pair.spawn();
+  target.open();
+  const uint64_t there = target.connect(listen_on(pair.endpoint(), own_host() + ":0"));
+  Memory &memory = pair.memory(room, 1);
+  char blob[8192];
+  size_t length = sizeof blob;
+  uint64_t id = 0;
+  EXPECT_OK(pirn_region_advertise(memory.region, 0, room, read_write, blob, &length, &id));
+  const uint64_t window = target.import_window(there, std::string(blob, length));
+  const uint64_t source = target.alloc(room, 7);
+  EXPECT_OK(target.write(source, 0, window, 0, room));
+  target.begin({Op::storm, {source, window, room, 3000}, ""});
+  sleep_ms(100);
+  target.signal_now(SIGSTOP);
+
+  const uint64_t start = clock_now();
+  EXPECT_OK(pirn_region_withdraw(memory.region, id, 500 * ms));
+  assert_true(clock_now() - start < 2 * second);
+  fill_pattern(memory.buffer.data(), room, 9);
+  target.signal_now(SIGCONT);
+  const Reply storm = target.finish();
+
+  assert_true(storm.status < 0);
+  sleep_ms(200);
+  EXPECT_MATCH(find_mismatch(memory.buffer.data(), room, 9));
+  EXPECT_OK(pirn_region_deregister(memory.region));
+}
+
+}  // namespace
+
+int main(int argc, char **argv) {
+  return run(argc, argv, "stop",
+             {
+                 CASE(stop__writes_in_flight__end_at_their_deadline_and_are_quiet),
+                 CASE(stop__reads_in_flight__end_at_their_deadline_and_are_quiet),
+                 CASE(stop__shorter_than_the_deadline__transfers_complete),
+                 CASE(stop__longer_than_peer_timeout__transfer_with_a_late_deadline_is_peer_lost),
+                 CASE(stop__then_lost_then_continued__new_connection_works),
+                 CASE(stop__cancel__is_quiet_and_soon),
+                 CASE(stop__connect__is_timeout_at_its_deadline),
+                 CASE(stop__endpoint_close__is_soon),
+                 CASE(stop__importer_of_a_window__withdraw_ends_in_time_and_memory_is_quiet),
+             });
+}
