@@ -140,7 +140,10 @@ size_t Bootstrap::State::handle_alarms(uint64_t now) {
 Bootstrap::Bootstrap(Events &events, const Settings &settings, const Log &log)
     : state_(std::make_unique<State>(events, settings, log)) {}
 
-Bootstrap::~Bootstrap() = default;
+Bootstrap::~Bootstrap() {
+  while (!state_->connections.empty()) state_->remove(state_->connections.begin()->first);
+  for (const auto &[id, socket] : state_->listeners) shutdown(socket.get(), SHUT_RDWR);
+}
 
 Status Bootstrap::listen(const std::vector<SocketAddress> &addresses) { return state_->listen(addresses); }
 

@@ -63,7 +63,7 @@ struct Counters {
 class Bootstrap {
  public:
   Bootstrap(Events &events, const Settings &settings, const Log &log);
-  ~Bootstrap();  // closes every socket
+  ~Bootstrap();  // ends every connection and the listener, also where a forked process still holds the descriptors
 
   Status listen(const std::vector<SocketAddress> &addresses);
   bool listening() const;

@@ -4,9 +4,9 @@
 //   mode even: frames, each u16 length (little-endian) and bytes, fed to a keyed and an unkeyed pair of sides;
 //   mode odd: patches (u16 offset, u8 xor) to frame number mode / 2 % 4 of an honest keyed handshake.
 #include "bootstrap/handshake.h"
+#include "require.h"
 
 #include <algorithm>
-#include <cstdlib>
 
 using namespace pirn;
 using namespace pirn::bootstrap;
@@ -56,7 +56,8 @@ void feed_frames(std::span<const uint8_t> input, bool keyed) {
     input = input.subspan(size);
     const Bytes frame(bytes.begin(), bytes.end());
     for (Handshake *side : {&initiator, &responder}) {
-      if (feed(*side, frame).established && keyed) std::abort();
+      const bool believed = feed(*side, frame).established;
+      REQUIRE(!(keyed && believed));
     }
   }
 }
@@ -79,11 +80,9 @@ void patch_honest(std::span<const uint8_t> input, int number) {
     if (i == number) patch(frame, input);
     patched = patched || frame != honest;
     Outcome outcome = feed(i % 2 == 0 ? responder : initiator, frame);
-    if (patched && outcome.established) std::abort();
-    if (!outcome.error.is_ok()) {
-      if (!patched) std::abort();
-      return;
-    }
+    REQUIRE(!(patched && outcome.established));
+    REQUIRE(patched || outcome.error.is_ok());
+    if (!outcome.error.is_ok()) return;
     frame = std::move(outcome.reply);
   }
 }

@@ -190,7 +190,7 @@ void connect__no_answer__ends_at_the_deadline(void **) {
   assert_true(drive({&caller}, [&] { return !caller.failures.empty(); }));
 
   const uint64_t took = now_ns() - start;
-  assert_true(took >= 200 * ns_per_ms && took < 400 * ns_per_ms);
+  assert_true(took >= 200 * ns_per_ms && took < 1000 * ns_per_ms);
   assert_int_equal(caller.failures[0].code, PIRN_ERR_TIMEOUT);
   close(mute);
 }
@@ -270,6 +270,22 @@ void lifeline__closed_while_a_forked_process_holds_it__is_lost(void **) {
   }
   caller.bootstrap.close(id);
   assert_true(drive({&caller, &listener}, [&] { return !listener.losses.empty(); }, 100));
+  kill(child, SIGKILL);
+  waitpid(child, nullptr, 0);
+}
+
+void listener__destroyed_while_a_forked_process_holds_it__frees_its_port(void **) {
+  auto listener = std::make_unique<Side>(uint8_t{1});
+  const auto where = listener->listen("127.0.0.1");
+  const pid_t child = fork();
+  assert_true(child >= 0);
+  if (child == 0) {
+    pause();
+    _exit(0);
+  }
+  listener.reset();
+  Side next(2);
+  assert_true(next.bootstrap.listen(where).is_ok());
   kill(child, SIGKILL);
   waitpid(child, nullptr, 0);
 }
@@ -362,6 +378,7 @@ int main() {
       cmocka_unit_test(lifeline__other_side_closes__is_lost),
       cmocka_unit_test(lifeline__other_bootstrap_destroyed__is_lost),
       cmocka_unit_test(lifeline__closed_while_a_forked_process_holds_it__is_lost),
+      cmocka_unit_test(listener__destroyed_while_a_forked_process_holds_it__frees_its_port),
       cmocka_unit_test(lifeline__peer_process_killed__is_lost_within_100_ms),
       cmocka_unit_test(listen__port_in_use__is_one_error_naming_it),
       cmocka_unit_test(listen__port_in_use_in_one_family_of_two__is_an_error),

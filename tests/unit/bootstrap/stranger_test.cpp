@@ -28,9 +28,9 @@ void check_still_serves(Side &listener, const std::vector<SocketAddress> &where,
 }
 
 std::vector<std::byte> with_length(uint32_t length, const std::vector<std::byte> &body) {
-  std::vector<std::byte> bytes(4);
-  for (size_t i = 0; i < 4; ++i) bytes[i] = static_cast<std::byte>(length >> (8 * i));
-  bytes.insert(bytes.end(), body.begin(), body.end());
+  std::vector<std::byte> bytes;
+  for (size_t i = 0; i < 4; ++i) bytes.push_back(static_cast<std::byte>(length >> (8 * i)));
+  for (const std::byte byte : body) bytes.push_back(byte);
   return bytes;
 }
 
