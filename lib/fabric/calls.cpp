@@ -16,6 +16,8 @@ const Calls &libfabric() {
   return calls;
 }
 
+std::string header_version() { return text("%d.%d", FI_MAJOR_VERSION, FI_MINOR_VERSION); }
+
 std::string libfabric_version() {
   char buffer[64] = "";
   int unused = 0;

@@ -19,6 +19,7 @@ namespace pirn::fabric {
 struct Calls;
 const Calls &libfabric();
 
+std::string header_version();     // "1.17", of the headers this was built with
 std::string libfabric_version();  // "1.17.0", of the library loaded
 
 struct Nic {
