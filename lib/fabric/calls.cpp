@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fabric/calls.h"
 
+#include "base/text.h"
 #include "fabric/discovery.h"
 
 namespace pirn::fabric {
