@@ -3,6 +3,8 @@
 // a TCP stream (frames behind a u32 length), and afterwards the same socket as a lifeline: its end
 // tells of the death of the peer's process within milliseconds, on every provider. No data ever travels here.
 //
+// A process forked from the peer's (without exec) that outlives it holds the lifeline up: then only heartbeats tell.
+//
 // All sockets are non-blocking and sit in one epoll set. Not thread-safe: the endpoint calls it under
 // its lock. Nothing here blocks, except resolve().
 #pragma once

@@ -334,6 +334,23 @@ void listen__port_in_use_in_one_family_of_two__is_an_error(void **) {
   assert_false(second.bootstrap.listening());
 }
 
+void listen__address_of_another_machine__is_an_error_naming_it(void **) {
+  Side side(1);
+  const Status status = side.bootstrap.listen(resolve("192.0.2.1:0", true).value());
+  assert_int_equal(status.code, PIRN_ERR_IO);
+  assert_true(contains(status.text, "192.0.2.1:0"));
+  assert_false(side.bootstrap.listening());
+}
+
+void listen__one_address_of_two_is_absent__serves_the_other(void **) {
+  Side listener(1);
+  Side caller(2);
+  auto addresses = resolve("192.0.2.1:0", true).take();
+  addresses.push_back(resolve("127.0.0.1:0", true).value()[0]);
+  assert_true(listener.bootstrap.listen(addresses).is_ok());
+  bring_up(caller, listener, {listener.bootstrap.listen_address()});
+}
+
 void listen__twice__is_busy(void **) {
   Side side(1);
   side.listen("127.0.0.1");
@@ -382,6 +399,8 @@ int main() {
       cmocka_unit_test(lifeline__peer_process_killed__is_lost_within_100_ms),
       cmocka_unit_test(listen__port_in_use__is_one_error_naming_it),
       cmocka_unit_test(listen__port_in_use_in_one_family_of_two__is_an_error),
+      cmocka_unit_test(listen__address_of_another_machine__is_an_error_naming_it),
+      cmocka_unit_test(listen__one_address_of_two_is_absent__serves_the_other),
       cmocka_unit_test(listen__twice__is_busy),
       cmocka_unit_test(listen__sixteen_on_port_0__all_differ),
   };
