@@ -109,7 +109,8 @@ Result<std::vector<SocketAddress>> resolve(const std::string &address, bool pass
   const int role = passive ? AI_PASSIVE : 0;
   int error = lookup(parts, role | AI_NUMERICHOST, &list);
   // No name has a colon: spare the resolver, and its timeouts, the question.
-  if (error == EAI_NONAME && parts.host.find(':') != std::string::npos) return malformed(address, "not an IPv6 address");
+  if (error == EAI_NONAME && parts.host.find(':') != std::string::npos)
+    return malformed(address, "not an IPv6 address");
   if (error == EAI_NONAME) error = lookup(parts, role, &list);
   if (error != 0) return resolver_error(address, error);
   auto addresses = collect(list.get());
