@@ -22,11 +22,11 @@ struct Unit {
 constexpr uint64_t kib = 1024;
 // Smallest first; a format walks them backwards. Units for bytes are compared in lower case.
 constexpr Unit size_units[] = {
-    {"", 1},           {"k", kib},         {"m", kib * kib},   {"g", kib * kib * kib}, {"t", kib * kib * kib * kib},
-    {"b", 1},          {"kib", kib},       {"mib", kib * kib}, {"gib", kib * kib * kib}, {"tib", kib * kib * kib * kib}};
+    {"", 1},  {"k", kib},   {"m", kib *kib},   {"g", kib *kib *kib},   {"t", kib *kib *kib *kib},
+    {"b", 1}, {"kib", kib}, {"mib", kib *kib}, {"gib", kib *kib *kib}, {"tib", kib *kib *kib *kib}};
 constexpr size_t short_size_units = 5;
-constexpr Unit time_units[] = {{"ns", 1},          {"us", ns_per_us},       {"ms", ns_per_ms},
-                               {"s", ns_per_s},    {"min", 60 * ns_per_s},  {"h", 3600 * ns_per_s}};
+constexpr Unit time_units[] = {{"ns", 1},       {"us", ns_per_us},      {"ms", ns_per_ms},
+                               {"s", ns_per_s}, {"min", 60 * ns_per_s}, {"h", 3600 * ns_per_s}};
 
 struct Number {
   uint64_t value = 0;

@@ -119,7 +119,7 @@ void encode_welcome(std::vector<std::byte> &out, uint64_t token, const Welcome &
 
 // Hot-path encoders write into a caller's buffer of max_control_frame bytes and return the frame's size; 0 if it
 // does not fit. Except for encode_header they set the body's size themselves.
-size_t encode_header(std::span<std::byte> out, const Header &header);  // body_size included as given; returns header_size
+size_t encode_header(std::span<std::byte> out, const Header &header);  // body_size as given; returns header_size
 size_t encode_ping(std::span<std::byte> out, const Header &header, const Ping &body);
 size_t encode_notify(std::span<std::byte> out, const Header &header, const Notify &body);
 size_t encode_window_ref(std::span<std::byte> out, const Header &header, const WindowRef &body);

@@ -88,8 +88,7 @@ Result<Metadata> decode_metadata(std::span<const std::byte> blob) {
   metadata.bootstrap = fixed.string();
   const size_t count = reader.u16();
   if (!fixed.ok() || !reader.ok()) return fail(PIRN_ERR_INVALID, "%s is truncated before its rails", what);
-  if (!is_printable(metadata.bootstrap))
-    return fail(PIRN_ERR_INVALID, "%s: bootstrap address is not printable", what);
+  if (!is_printable(metadata.bootstrap)) return fail(PIRN_ERR_INVALID, "%s: bootstrap address is not printable", what);
   if (count < 1 || count > max_rails)
     return fail(PIRN_ERR_INVALID, "%s has %zu rails; allowed: 1..%zu", what, count, max_rails);
   metadata.rails.reserve(count);

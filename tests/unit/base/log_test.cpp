@@ -17,7 +17,9 @@ struct Line {
   std::string text;
 };
 
-void keep(void *arg, uint32_t level, const char *line) { static_cast<std::vector<Line> *>(arg)->push_back({level, line}); }
+void keep(void *arg, uint32_t level, const char *line) {
+  static_cast<std::vector<Line> *>(arg)->push_back({level, line});
+}
 
 // What `action` writes to standard error.
 template <typename Action>

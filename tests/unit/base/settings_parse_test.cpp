@@ -64,16 +64,21 @@ static void parse_size__malformed_or_huge__is_an_error_that_quotes_it(void **) {
     const Bad one{value, PIRN_ERR_INVALID, wanted.c_str()};
     check_bad(parse_size, &one, 1);
   }
-  constexpr Bad cases[] = {
-      {"18446744073709551616", PIRN_ERR_RANGE, "18446744073709551616 is too large"},
-      {"16777216T", PIRN_ERR_RANGE, "16777216T is too large"},
-      {"99999999999999999999999999K", PIRN_ERR_RANGE, "99999999999999999999999999K is too large"}};
+  constexpr Bad cases[] = {{"18446744073709551616", PIRN_ERR_RANGE, "18446744073709551616 is too large"},
+                           {"16777216T", PIRN_ERR_RANGE, "16777216T is too large"},
+                           {"99999999999999999999999999K", PIRN_ERR_RANGE, "99999999999999999999999999K is too large"}};
   check_bad(parse_size, cases, std::size(cases));
 }
 
 static void parse_time__all_units__are_nanoseconds(void **) {
-  constexpr Good cases[] = {{"0", 0},           {"7ns", 7},          {"50us", 50000},       {"250ms", 250000000},
-                            {"10 s", 10000000000}, {"2min", 120000000000}, {"1h", 3600000000000}, {"3MS", 3000000}};
+  constexpr Good cases[] = {{"0", 0},
+                            {"7ns", 7},
+                            {"50us", 50000},
+                            {"250ms", 250000000},
+                            {"10 s", 10000000000},
+                            {"2min", 120000000000},
+                            {"1h", 3600000000000},
+                            {"3MS", 3000000}};
   check_good(parse_time, cases, std::size(cases));
 }
 

@@ -88,8 +88,7 @@ static void load__limits_themselves__are_allowed_and_one_beyond_is_not(void **) 
   expect_error(load({"PIRN_CHUNK_SIZE=12G"}), PIRN_ERR_RANGE, "PIRN_CHUNK_SIZE=12G is out of range: 4K..1G");
   expect_error(load({"PIRN_CHUNK_SIZE=99999999T"}), PIRN_ERR_RANGE,
                "PIRN_CHUNK_SIZE=99999999T is out of range: 4K..1G");
-  expect_error(load({}, {"transfer_retries=101"}), PIRN_ERR_RANGE,
-               "PIRN_TRANSFER_RETRIES=101 is out of range: 0..100");
+  expect_error(load({}, {"transfer_retries=101"}), PIRN_ERR_RANGE, "PIRN_TRANSFER_RETRIES=101 is out of range: 0..100");
   expect_error(load({"PIRN_HEARTBEAT=9ms"}), PIRN_ERR_RANGE, "PIRN_HEARTBEAT=9ms is out of range: 10ms..1min");
 }
 

@@ -174,11 +174,16 @@ static void decode__metadata_names_one_too_long_or_empty__are_invalid(void **) {
     reseal(blob);
     return blob;
   };
-  expect_metadata_error(resized(provider, 1, 15, 16), "metadata blob: provider of rail 0 has 16 characters; allowed: 1..15");
-  expect_metadata_error(resized(provider, 1, 15, 0), "metadata blob: provider of rail 0 has 0 characters; allowed: 1..15");
-  expect_metadata_error(resized(protocol, 1, 31, 32), "metadata blob: protocol of rail 0 has 32 characters; allowed: 1..31");
-  expect_metadata_error(resized(protocol, 1, 31, 0), "metadata blob: protocol of rail 0 has 0 characters; allowed: 1..31");
-  expect_metadata_error(resized(address, 2, 256, 257), "metadata blob: address of rail 0 has 257 bytes; allowed: 1..256");
+  expect_metadata_error(resized(provider, 1, 15, 16),
+                        "metadata blob: provider of rail 0 has 16 characters; allowed: 1..15");
+  expect_metadata_error(resized(provider, 1, 15, 0),
+                        "metadata blob: provider of rail 0 has 0 characters; allowed: 1..15");
+  expect_metadata_error(resized(protocol, 1, 31, 32),
+                        "metadata blob: protocol of rail 0 has 32 characters; allowed: 1..31");
+  expect_metadata_error(resized(protocol, 1, 31, 0),
+                        "metadata blob: protocol of rail 0 has 0 characters; allowed: 1..31");
+  expect_metadata_error(resized(address, 2, 256, 257),
+                        "metadata blob: address of rail 0 has 257 bytes; allowed: 1..256");
 }
 
 static void encode__beyond_a_limit__is_empty(void **) {

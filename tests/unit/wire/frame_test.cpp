@@ -56,7 +56,8 @@ static void decode__notifications_beyond_limits__are_invalid(void **) {
   const size_t total = 32, offset = 36, size = 40;
   expect_error(with_u32(notify, total, 0), "notification of 0 bytes; allowed: 1..65536");
   expect_error(with_u32(notify, total, 65537), "notification of 65537 bytes; allowed: 1..65536");
-  expect_error(with_u32(notify, offset, 65526), "notification fragment of 11 bytes at 65526 does not fit into 65536 bytes");
+  expect_error(with_u32(notify, offset, 65526),
+               "notification fragment of 11 bytes at 65526 does not fit into 65536 bytes");
   expect_error(with_u32(notify, offset, UINT32_MAX),
                "notification fragment of 11 bytes at 4294967295 does not fit into 65536 bytes");
   expect_error(with_u32(notify, size, 0), "notification fragment of 0 bytes at 8000 does not fit into 65536 bytes");
@@ -162,8 +163,12 @@ static void patch_acknowledged__encoded_frame__changes_only_that_field(void **) 
 static void round_trip__random_frames__are_equal(void **) {
   Seeded random;
   for (int i = 0; i < 2000; ++i) {
-    Header header{Kind::notify, random.any(), static_cast<uint32_t>(random.any()), static_cast<uint32_t>(random.any()),
-                  0, static_cast<uint32_t>(random.any())};
+    Header header{Kind::notify,
+                  random.any(),
+                  static_cast<uint32_t>(random.any()),
+                  static_cast<uint32_t>(random.any()),
+                  0,
+                  static_cast<uint32_t>(random.any())};
     const Bytes data = random.bytes(random.between(1, notify_fragment_max()));
     const auto total = static_cast<uint32_t>(random.between(data.size(), PIRN_NOTIFICATION_MAX));
     const auto offset = static_cast<uint32_t>(random.between(0, total - data.size()));
