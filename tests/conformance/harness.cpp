@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 
 namespace pirn_test {
 
@@ -18,9 +19,20 @@ const char *running_test = "";
 uint64_t seed_of_run = 0;
 int troubles = 0;
 
-std::string variable(const char *name, const char *otherwise) {
-  const char *value = std::getenv(name);
-  return value != nullptr ? value : otherwise;
+// The suite's own variables, taken out of the environment: pirn would call them misspelt settings.
+std::map<std::string, std::string> &variables() {
+  static std::map<std::string, std::string> all;
+  return all;
+}
+
+void take_variables() {
+  for (char **entry = environ; *entry != nullptr; ++entry) {
+    const std::string text = *entry;
+    if (text.rfind("PIRN_TEST_", 0) != 0) continue;
+    const size_t equals = text.find('=');
+    variables()[text.substr(0, equals)] = text.substr(equals + 1);
+  }
+  for (const auto &variable : variables()) unsetenv(variable.first.c_str());
 }
 
 void hang(int) {
@@ -32,6 +44,12 @@ void hang(int) {
 }
 
 }  // namespace
+
+std::string variable(const char *name, const char *otherwise) {
+  if (variables().empty()) take_variables();
+  const auto found = variables().find(name);
+  return found != variables().end() ? found->second : otherwise;
+}
 
 Mode mode() {
   const std::string name = variable("PIRN_TEST_MODE", "same");
@@ -232,9 +250,9 @@ int run(int argc, char **argv, const char *suite, const std::vector<CMUnitTest> 
   signal(SIGPIPE, SIG_IGN);
   if (argc == 3 && std::strcmp(argv[1], "--serve") == 0) return serve(std::atoi(argv[2]));
   signal(SIGALRM, hang);
-  const char *seed = std::getenv("PIRN_TEST_SEED");
-  seed_of_run = seed != nullptr ? std::strtoull(seed, nullptr, 0) : mix(clock_now()) >> 32;
-  if (const char *filter = std::getenv("PIRN_TEST_FILTER")) cmocka_set_test_filter(filter);
+  const std::string seed = variable("PIRN_TEST_SEED", ""), filter = variable("PIRN_TEST_FILTER", "");
+  seed_of_run = !seed.empty() ? std::strtoull(seed.c_str(), nullptr, 0) : mix(clock_now()) >> 32;
+  if (!filter.empty()) cmocka_set_test_filter(filter.c_str());
   std::printf("%s: provider %s, mode %s, PIRN_TEST_SEED=%llu\n", suite, provider().c_str(),
               variable("PIRN_TEST_MODE", "same").c_str(), static_cast<unsigned long long>(seed_of_run));
   std::fflush(stdout);

@@ -32,6 +32,7 @@ constexpr pirn_status no_answer = -1000;  // of a target that died or hangs
 
 enum class Mode { same, processes, hosts };
 
+std::string variable(const char *name, const char *otherwise);  // of the list above
 Mode mode();
 std::string provider();
 bool two_processes();      // targets can be killed and stopped

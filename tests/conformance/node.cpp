@@ -329,7 +329,8 @@ Reply Node::run_take_checked(const Request &request) {
     out.status = pirn_notification_take(endpoint_, args[2], &note, &data, &length);
     if (out.status != PIRN_OK) return out;
     ++out.values[0];
-    const bool inside = length == sizeof data && data.length <= buffer.size() && data.offset <= buffer.size() - data.length;
+    const bool inside = length == sizeof data && data.length <= buffer.size() &&
+                        data.offset <= buffer.size() - data.length;
     if (!inside || find_mismatch(buffer.at(data.offset), data.length, data.seed) != all_match) ++out.values[1];
   }
   return out;

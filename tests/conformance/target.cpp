@@ -109,8 +109,8 @@ class ProcessTarget : public Target {
       std::exit(1);
     }
     fcntl(pair[1], F_SETFD, 0);
-    std::string net_namespace;
-    if (const char *name = std::getenv("PIRN_TEST_NETNS_B")) net_namespace = std::string("/var/run/netns/") + name;
+    const std::string name = variable("PIRN_TEST_NETNS_B", "");
+    const std::string net_namespace = name.empty() ? "" : "/var/run/netns/" + name;
     pid_ = fork();
     if (pid_ == 0) become_server(pair[1], net_namespace.empty() ? nullptr : net_namespace.c_str());
     ::close(pair[1]);

@@ -273,7 +273,7 @@ void listen__port_taken__is_one_error_with_the_address(void **state) {
   pair.open();
   std::string taken;
   const RawSocket squatter = raw_listen(own_host(), &taken);
-  EXPECT_ERROR(PIRN_ERR_IO, pirn_endpoint_listen(pair.endpoint(), taken.c_str()), taken.c_str());
+  EXPECT_ERROR(PIRN_ERR_BUSY, pirn_endpoint_listen(pair.endpoint(), taken.c_str()), taken.c_str());
 }
 
 void listen__malformed_address__is_invalid_and_named(void **state) {

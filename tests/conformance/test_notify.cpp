@@ -43,8 +43,8 @@ void notify__bad_sizes__name_the_range(void **state) {
   Pair &pair = pair_of(state);
   pirn_peer *peer = pair.start();
   const std::string message(PIRN_NOTIFICATION_MAX + 1, 'x');
-  EXPECT_ERROR(PIRN_ERR_INVALID, pirn_notify(peer, message.data(), message.size(), nullptr, nullptr), "65537", "65536");
-  EXPECT(PIRN_ERR_INVALID, pirn_notify(peer, message.data(), 0, nullptr, nullptr));
+  EXPECT_ERROR(PIRN_ERR_RANGE, pirn_notify(peer, message.data(), message.size(), nullptr, nullptr), "65537", "65536");
+  EXPECT_ERROR(PIRN_ERR_RANGE, pirn_notify(peer, message.data(), 0, nullptr, nullptr), "65536");
   EXPECT(PIRN_ERR_INVALID, pirn_notify(peer, nullptr, 5, nullptr, nullptr));
   EXPECT(PIRN_IN_PROGRESS, pair.target().take(50 * ms).status);
 }

@@ -23,7 +23,8 @@ struct Stopped {
   Remote healthy_remote;
   Memory *local;
 
-  explicit Stopped(Pair &p, const OpenOptions &options = {}) : pair(p), target((p.open(options), p.spawn())), healthy(p.spawn()) {
+  explicit Stopped(Pair &p, const OpenOptions &options = {}) : pair(p), target(p.spawn()), healthy(p.spawn()) {
+    pair.open(options);
     target.open(options);
     healthy.open(options);
     peer = pair.connect(target);

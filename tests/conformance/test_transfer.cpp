@@ -95,7 +95,7 @@ void vector_of(Pair &pair, bool read, uint64_t count, uint64_t largest) {
 
   EXPECT_OK((read ? pirn_readv : pirn_writev)(segments.data(), count, nullptr, nullptr));
 
-  // The sides' contents before: pattern 90+k here, 50+k there. Checks on the written side cost a command each, so a sample.
+  // Contents before: pattern 90+k here, 50+k there. A check of the written side costs a command each, so a sample.
   for (uint64_t i = 0; i < count; ++i) {
     const pirn_segment &s = segments[i];
     uint64_t here = 0, there = 0;
