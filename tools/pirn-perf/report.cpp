@@ -37,8 +37,9 @@ json to_json(const Row &r) {
 void print_csv(const json &row, bool header) {
   std::string names, values;
   for (const auto &[key, value] : row.items()) {
-    names += (names.empty() ? "" : ",") + key;
-    values += (values.empty() ? "" : ",") + (value.is_string() ? value.get<std::string>() : value.dump());
+    const char *const separator = names.empty() ? "" : ",";
+    names.append(separator).append(key);
+    values.append(separator).append(value.is_string() ? value.get<std::string>() : value.dump());
   }
   if (header) fmt::print("{}\n", names);
   fmt::print("{}\n", values);
@@ -50,10 +51,10 @@ void print_table_header() {
 }
 
 void print_table_row(const Row &r) {
-  fmt::print("{:<9} {:>8} {:>7} {:>8} {:>9.3f} {:>11.0f} {:>10.2f} {:>10.2f} {:>9.2f} {:>9}  {}, {}{}\n", r.test,
+  fmt::print("{:<9} {:>8} {:>7} {:>8} {:>9.3f} {:>11.0f} {:>10.2f} {:>10.2f} {:>9.2f} {:>9}  {}{}{}\n", r.test,
              size_text(r.size), r.blocks, r.operations, r.gb_per_s(), r.operations_per_s(), r.latency.p50_us,
              r.latency.p99_us, r.cpu_us_local, r.cpu_us_remote ? fmt::format("{:.2f}", *r.cpu_us_remote) : "shared",
-             r.path, r.rail, r.verified ? ", every byte checked" : "");
+             r.path, r.rail.empty() ? "" : ", " + r.rail, r.verified ? ", every byte checked" : "");
 }
 
 }  // namespace

@@ -54,6 +54,5 @@ Row run_connect(Session &session) {
   const pirn_peer_info info = peer_info(session.peer());
   row.path = info.path;
   row.provider = info.provider;
-  row.rail = "-";
   return row;
 }

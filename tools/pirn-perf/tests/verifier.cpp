@@ -28,6 +28,13 @@ void demand_right(const std::optional<Wrong> &wrong, const char *where) {
   if (wrong) report_wrong(where, wrong->position, wrong->expected, wrong->found);
 }
 
+std::vector<Move> moves_of(const Workload &workload, const std::vector<uint64_t> &slots) {
+  std::vector<Move> moves;
+  for (const uint64_t slot : slots)
+    moves.insert(moves.end(), workload.moves(slot).begin(), workload.moves(slot).end());
+  return moves;
+}
+
 }  // namespace
 
 void Verifier::ask(const char *what, const std::vector<Move> &moves, uint64_t seed) {
@@ -41,25 +48,20 @@ void Verifier::ask(const char *what, const std::vector<Move> &moves, uint64_t se
 }
 
 void Verifier::prepare(const Workload &workload, const std::vector<uint64_t> &slots, uint64_t seed) {
-  unsigned char *const memory = session_.memory().data();
-  for (const uint64_t slot : slots) {
-    if (!workload.writes()) {
-      ask("fill", workload.moves(slot), seed);
-      continue;
-    }
-    for (const Move &move : workload.moves(slot)) fill_pattern(memory + move.local, move.length, seed, move.remote);
-  }
+  const std::vector<Move> moves = moves_of(workload, slots);
+  if (!workload.writes()) return ask("fill", moves, seed);
+  for (const Move &move : moves)
+    fill_pattern(session_.memory().data() + move.local, move.length, seed, move.remote);
 }
 
 void Verifier::check_moved(const Workload &workload, const std::vector<uint64_t> &slots, uint64_t seed) {
-  unsigned char *const memory = session_.memory().data();
-  for (const uint64_t slot : slots) {
-    // A read's source is checked as well: reading must not change it.
-    ask("check", workload.moves(slot), seed);
-    for (const Move &move : workload.moves(slot)) {
-      demand_right(check_pattern(memory + move.local, move.length, seed, move.remote), "in local memory");
-      std::memset(memory + move.local, background, move.length);
-    }
+  const std::vector<Move> moves = moves_of(workload, slots);
+  // A read's source is checked as well: reading must not change it.
+  ask("check", moves, seed);
+  for (const Move &move : moves) {
+    unsigned char *const bytes = session_.memory().data() + move.local;
+    demand_right(check_pattern(bytes, move.length, seed, move.remote), "in local memory");
+    std::memset(bytes, background, move.length);
   }
 }
 
