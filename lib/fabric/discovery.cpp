@@ -80,7 +80,7 @@ size_t fabric_preference(const Profile &profile, const fi_info &info) {
   return place;
 }
 
-// The device behind a domain. A device appears once per service it offers ("mlx5_0", "mlx5_0-xrc") and once per
+// The device behind a domain. A device appears once per service it offers ("hca_0", "hca_0-xrc") and once per
 // address; over IP each address of an interface is a NIC of its own.
 bool same_device(const Nic &a, const Nic &b) {
   if (a.profile->ip_addressed) return a.name == b.name && a.address == b.address;

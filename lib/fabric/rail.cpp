@@ -63,7 +63,7 @@ void Rail::State::read_back_limits() {
                                                                                           : FI_TRANSMIT_COMPLETE);
 }
 
-// A descriptor to sleep on where the provider has one (shm and older efa have none). Too large a queue is refused by
+// A descriptor to sleep on where the provider has one (some have none). Too large a queue is refused by
 // some devices, so it shrinks until it is granted, and the depth with it.
 Status Rail::State::open_queue(uint64_t max_in_flight) {
   size_t depth = std::max<size_t>(info->tx_attr->size, 1);
