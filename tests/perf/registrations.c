@@ -12,6 +12,7 @@
 #define PAGE 4096u
 #define ROUNDS 5
 #define CHOSEN 1000u
+#define STRIDE 2u /* elements with gaps between them: neighbours could be joined into one message */
 
 struct options {
   const char *provider;
@@ -41,7 +42,7 @@ static double grown_each(uint64_t before, uint64_t count) {
 static void lend(const struct options *o, struct board *b) {
   pirn_context *context = NULL;
   pirn_endpoint *endpoint = open_endpoint(&context, o->provider, PIRN_PROGRESS_SPIN);
-  uint64_t length = o->count * o->size;
+  uint64_t length = o->count * o->size * STRIDE;
   size_t room = sizeof b->address;
   share(endpoint, must_map(length, 0), length, &b->window);
   must(pirn_endpoint_listen(endpoint, "127.0.0.1:0"), "listening");
@@ -83,7 +84,7 @@ static pirn_prepared *prepare(const struct options *o, pirn_region *region, pirn
   uint64_t i, start, before;
   if (!segments) exit(1);
   for (i = 0; i < o->count; i++) {
-    pirn_segment s = {region, i * o->size, window, i * o->size, o->size};
+    pirn_segment s = {region, i * o->size * STRIDE, window, i * o->size * STRIDE, o->size};
     segments[i] = s;
   }
   before = resident_bytes();
@@ -120,7 +121,7 @@ static void use_list(pirn_endpoint *endpoint, const struct options *o, const str
   pirn_window *window;
   pirn_peer *peer;
   pirn_prepared *prepared;
-  uint64_t length = o->count * o->size, i;
+  uint64_t length = o->count * o->size * STRIDE, i;
   must(pirn_peer_connect(endpoint, b->address, 0, &peer), "connecting");
   must(pirn_region_register(endpoint, must_map(length, 0), length, NULL, &region), "registering");
   must(pirn_window_import(peer, b->window.bytes, b->window.length, &window), "importing");
