@@ -38,6 +38,11 @@ char *resolve(Endpoint &target, const Target &part, uint64_t right) {
 // Copies between two lists of parts of the same total length.
 void move_bytes(const Part *local, size_t local_count, char *const *remote, const Target *parts, size_t remote_count,
                 bool to_remote) {
+  if (local_count == 1 && remote_count == 1) {
+    memcpy(to_remote ? remote[0] : local[0].base, to_remote ? local[0].base : remote[0], local[0].length);
+    current->counters.bytes_moved += local[0].length;
+    return;
+  }
   size_t l = 0, r = 0, local_done = 0, remote_done = 0;
   while (l < local_count && r < remote_count) {
     size_t length = std::min(local[l].length - local_done, parts[r].length - remote_done);
@@ -388,15 +393,11 @@ void wake(Queue &queue) {
 }
 
 // Receives may overfill a queue that transmits never do; the real ones grow, too.
-void push(Queue &queue, const Entry &entry) {
-  if (queue.full()) {
-    std::vector<Entry> larger(queue.ring.size() * 2);
-    for (uint64_t i = queue.head; i != queue.tail; i++)
-      larger[i & (larger.size() - 1)] = queue.ring[i & (queue.ring.size() - 1)];
-    queue.ring.swap(larger);
-  }
-  queue.ring[queue.tail++ & (queue.ring.size() - 1)] = entry;
-  wake(queue);
+void grow(Queue &queue) {
+  std::vector<Entry> larger(queue.ring.size() * 2);
+  for (uint64_t i = queue.head; i != queue.tail; i++)
+    larger[i & (larger.size() - 1)] = queue.ring[i & (queue.ring.size() - 1)];
+  queue.ring.swap(larger);
 }
 
 void drop_operations(Endpoint &endpoint) {

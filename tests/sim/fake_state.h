@@ -196,7 +196,12 @@ extern fi_ops_rma rma_operations;
 extern fi_ops_msg message_operations;
 extern fi_ops_cq queue_operations;
 void wake(Queue &queue);  // whoever sleeps on its descriptor
-void push(Queue &queue, const Entry &entry);
+void grow(Queue &queue);
+inline void push(Queue &queue, const Entry &entry) {
+  if (queue.full()) grow(queue);
+  queue.ring[queue.tail++ & (queue.ring.size() - 1)] = entry;
+  if (queue.armed) wake(queue);
+}
 void drop_operations(Endpoint &endpoint);  // on close: in flight ones end as cancelled, without moving a byte
 
 }  // namespace pirn::sim
