@@ -378,6 +378,16 @@ class Endpoint {
     return Region(open_, region);
   }
 
+  /* All or none. */
+  std::vector<Region> register_memory(const std::vector<pirn_memory> &ranges) {
+    std::vector<pirn_region *> handles(ranges.size());
+    std::vector<Region> regions;
+    regions.reserve(ranges.size()); /* now: nothing may throw once the handles are open */
+    check(pirn_region_register_many(get(), ranges.data(), ranges.size(), nullptr, handles.data()));
+    for (pirn_region *handle : handles) regions.emplace_back(open_, handle);
+    return regions;
+  }
+
   /* All windows of one peer, all regions of this endpoint; segments are copied. */
   void write(const std::vector<pirn_segment> &segments, const TransferOptions &options = {}) {
     detail::run(options, pirn_writev, segments.data(), segments.size());

@@ -96,6 +96,11 @@ pirn_status pirn_region_register(pirn_endpoint *, void *, uint64_t, const pirn_r
   *region = handle<pirn_region>(5);
   return PIRN_OK;
 }
+pirn_status pirn_region_register_many(pirn_endpoint *, const pirn_memory *, uint64_t count, const pirn_region_params *,
+                                      pirn_region **regions) {
+  for (uint64_t i = 0; i < count; ++i) regions[i] = handle<pirn_region>(100 + i);
+  return PIRN_OK;
+}
 pirn_status pirn_region_deregister(pirn_region *) { return saw("region_deregister"), PIRN_OK; }
 pirn_status pirn_region_advertise(pirn_region *, uint64_t, uint64_t, uint32_t, void *blob, size_t *length,
                                   uint64_t *id) {
@@ -171,6 +176,17 @@ void scope__ends__closes_in_reverse_and_withdraws_windows(void **) {
   }
   assert_calls({"window_import text", "withdraw 71", "region_deregister", "window_close", "peer_close",
                 "endpoint_close", "context_close"});
+}
+
+void register_memory__many_ranges__owns_every_region(void **) {
+  Opened opened;
+  {
+    const std::vector<pirn_memory> ranges{{opened.memory, 8}, {opened.memory + 8, 8}, {opened.memory + 16, 8}};
+    const std::vector<pirn::Region> regions = opened.endpoint.register_memory(ranges);
+    assert_int_equal(regions.size(), 3);
+    for (size_t i = 0; i < 3; ++i) assert_ptr_equal(regions[i].get(), handle<pirn_region>(100 + i));
+  }
+  assert_calls({"region_deregister", "region_deregister", "region_deregister"});
 }
 
 void withdraw__by_hand__is_not_repeated(void **) {
@@ -345,6 +361,7 @@ int main() {
 #define SCENARIO(name) cmocka_unit_test_setup(name, reset)
   const CMUnitTest tests[] = {
       SCENARIO(scope__ends__closes_in_reverse_and_withdraws_windows),
+      SCENARIO(register_memory__many_ranges__owns_every_region),
       SCENARIO(withdraw__by_hand__is_not_repeated),
       SCENARIO(children__outlive_their_endpoint__are_not_closed_again),
       SCENARIO(context__destroyed_first__closes_after_its_endpoint),
