@@ -18,10 +18,10 @@ namespace {
 
 using InfoList = std::unique_ptr<fi_info, void (*)(fi_info *)>;
 
-// 1.17's shm offers neither FI_REMOTE_COMM nor FI_LOCAL_COMM as an endpoint's capability, and refuses to be asked.
+// Asked for both scopes, IP providers leave out loopback, and 1.17's shm does not answer at all.
 uint64_t wanted_caps(const Profile &profile) {
-  return FI_MSG | FI_RMA | FI_READ | FI_WRITE | FI_REMOTE_READ | FI_REMOTE_WRITE |
-         (profile.same_process_only ? 0 : FI_LOCAL_COMM | FI_REMOTE_COMM);
+  uint64_t scopes = profile.same_process_only || profile.ip_addressed ? 0 : FI_LOCAL_COMM | FI_REMOTE_COMM;
+  return FI_MSG | FI_RMA | FI_READ | FI_WRITE | FI_REMOTE_READ | FI_REMOTE_WRITE | scopes;
 }
 
 constexpr uint64_t served_modes = FI_CONTEXT | FI_CONTEXT2;
