@@ -4,6 +4,7 @@
 #include "measure.h"
 #include "pump.h"
 
+#include <algorithm>
 #include <cstring>
 
 using nlohmann::json;
@@ -45,7 +46,7 @@ json ClientState::perform(const std::string &what, const json &request) {
   if (what == "open") return open(request);
   if (what == "fill") return fill(request);
   if (what == "check") return check_items(request);
-  if (what == "clean") return check_clean();
+  if (what == "clean") return check_clean(request);
   if (what == "stream") return stream(request);
   if (what == "counted") return counted();
   if (what == "cpu") return {{"cpu_us", process_cpu_us()}};
@@ -84,8 +85,9 @@ json ClientState::check_items(const json &request) {
   return {{"wrong", wrong_to_json(wrong)}};
 }
 
-json ClientState::check_clean() {
-  return {{"wrong", wrong_to_json(check_background(memory().data(), memory().size(), 0))}};
+json ClientState::check_clean(const json &request) {
+  const uint64_t bytes = std::min(request.at("bytes").get<uint64_t>(), memory().size());
+  return {{"wrong", wrong_to_json(check_background(memory().data(), bytes, 0))}};
 }
 
 json ClientState::stream(const json &request) {

@@ -22,7 +22,7 @@ class ClientState {
   nlohmann::json open(const nlohmann::json &request);
   nlohmann::json fill(const nlohmann::json &request);
   nlohmann::json check_items(const nlohmann::json &request);
-  nlohmann::json check_clean();
+  nlohmann::json check_clean(const nlohmann::json &request);
   nlohmann::json stream(const nlohmann::json &request);
   nlohmann::json counted();
   Memory &memory();

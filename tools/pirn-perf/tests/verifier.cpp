@@ -65,8 +65,8 @@ void Verifier::check_moved(const Workload &workload, const std::vector<uint64_t>
   }
 }
 
-void Verifier::check_untouched() {
-  demand_right(session_.channel().call({{"do", "clean"}}), "outside every transfer, at the target,");
-  demand_right(check_background(session_.memory().data(), session_.memory().size(), 0),
+void Verifier::check_untouched(uint64_t bytes) {
+  demand_right(session_.channel().call({{"do", "clean"}, {"bytes", bytes}}), "outside every transfer, at the target,");
+  demand_right(check_background(session_.memory().data(), bytes, 0),
                "outside every transfer, in local memory,");
 }

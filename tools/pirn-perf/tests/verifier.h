@@ -11,8 +11,8 @@ class Verifier {
   void prepare(const Workload &workload, const std::vector<uint64_t> &slots, uint64_t seed);
   // After they completed; throws Failure at the first wrong byte.
   void check_moved(const Workload &workload, const std::vector<uint64_t> &slots, uint64_t seed);
-  // At the end: no byte outside the destinations may have changed, on either side.
-  void check_untouched();
+  // After check_moved: no byte of the first `bytes` outside the destinations may have changed, on either side.
+  void check_untouched(uint64_t bytes);
 
  private:
   void ask(const char *what, const std::vector<Move> &moves, uint64_t seed);

@@ -12,7 +12,8 @@ class Stream final : public Workload {
  public:
   Stream(Session &session, uint32_t operation, uint64_t size, uint64_t slots, uint64_t slack)
       : Workload(session, operation, slots), size_(size), slack_(slack) {
-    session.reserve(slots * (size + slack));
+    extent_ = slots * (size + slack);
+    session.reserve(extent_);
   }
 
   void arrange(uint64_t slot, Random &random) override {
@@ -36,7 +37,8 @@ class Blocks : public Workload {
   Blocks(Session &session, uint64_t size, uint64_t slots)
       : Workload(session, PIRN_WRITE, slots), size_(size), blocks_(session.options().blocks), places_(blocks_ * 2),
         local_(slots, std::vector<uint32_t>(places_)), remote_(local_) {
-    session.reserve(slots * places_ * size);
+    extent_ = slots * places_ * size;
+    session.reserve(extent_);
     for (uint64_t slot = 0; slot < slots; ++slot) {
       std::iota(local_[slot].begin(), local_[slot].end(), static_cast<uint32_t>(slot * places_));
       remote_[slot] = local_[slot];

@@ -19,6 +19,7 @@ class Workload {
 
   bool writes() const { return operation_ == PIRN_WRITE; }
   uint64_t slots() const { return moves_.size(); }
+  uint64_t extent() const { return extent_; }  // bytes of the memory that its slots cover, from 0
   const std::vector<Move> &moves(uint64_t slot) const { return moves_[slot]; }
 
   // Chooses where the slot's next operation takes and puts its bytes.
@@ -29,6 +30,7 @@ class Workload {
   Session &session_;
   uint32_t operation_;
   std::vector<std::vector<Move>> moves_;
+  uint64_t extent_ = 0;
 };
 
 // test: write, read, lat, read-lat, vector or paged. Reserves the session's memory. `slack`: bytes by which places vary.
