@@ -22,5 +22,11 @@ ip link add pirnva netns "$a" type veth peer name pirnvb netns "$b" || skip "thi
 ip -n "$a" addr add 10.77.0.1/24 dev pirnva && ip -n "$b" addr add 10.77.0.2/24 dev pirnvb || exit 1
 for side in "$a" "$b"; do ip -n "$side" link set lo up || exit 1; done
 ip -n "$a" link set pirnva up && ip -n "$b" link set pirnvb up || exit 1
+tries=0
+until ip -n "$a" -o link show pirnva | grep -q "state UP" && ip -n "$b" -o link show pirnvb | grep -q "state UP"; do
+  tries=$((tries + 1))
+  [ $tries -lt 200 ] || { echo "netns.sh: the veth pair does not come up"; exit 1; }
+  sleep 0.02
+done
 PIRN_TEST_MODE=hosts PIRN_TEST_NETNS_B=$b PIRN_TEST_HOST_A=10.77.0.1 PIRN_TEST_HOST_B=10.77.0.2 \
   PIRN_TEST_DEVICE_A=pirnva ip netns exec "$a" "$program" "$@"

@@ -181,7 +181,7 @@ void stranger__one_byte_at_a_time__is_cut_off_at_handshake_timeout(void **state)
   assert_in_range(clock_now() - start, 400 * ms, 2500 * ms);
 }
 
-void strangers__more_than_the_handshake_limit__a_peer_still_connects_fast(void **state) {
+void strangers__three_times_the_handshake_limit__a_peer_connects_soon(void **state) {
   Pair &pair = pair_of(state);
   const std::string address = start_listener(pair, {}, {});
   std::vector<RawSocket> silent;
@@ -220,7 +220,7 @@ int main(int argc, char **argv) {
                  CASE(stranger__frame_of_four_gib__is_cut_off_at_once),
                  CASE(stranger__zero_length_frame__is_cut_off_at_once),
                  CASE(stranger__one_byte_at_a_time__is_cut_off_at_handshake_timeout),
-                 CASE(strangers__more_than_the_handshake_limit__a_peer_still_connects_fast),
+                 CASE(strangers__three_times_the_handshake_limit__a_peer_connects_soon),
                  CASE(stranger__leaves_in_mid_frame__a_peer_connects),
              });
 }
