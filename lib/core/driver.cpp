@@ -114,6 +114,7 @@ void Driver::sleep(Guard &guard, uint64_t until) {
   uint64_t now = now_ns();
   uint64_t longest = endpoint_.idle() ? idle_sleep : busy_sleep;
   if (endpoint_.needs_polling()) longest = std::min(longest, short_sleep);
+  until = std::min(until, endpoint_.next_deadline());
   uint64_t duration = std::min(longest, until > now ? until - now : 0);
   if (sleeping_) {
     followers_.wait_for(guard, std::chrono::nanoseconds(duration));

@@ -176,7 +176,7 @@ void Endpoint::signal() {
 }
 
 void Endpoint::calm() {
-  if (!event_set_ || !engine_.completions.empty() || control_.has_notification() || members_.has_accepted()) return;
+  if (!event_set_ || !engine_.completions.empty() || control_.has_notification()) return;
   uint64_t count;
   (void)!read(event_fd_, &count, sizeof(count));
   event_set_ = false;
@@ -190,7 +190,7 @@ Result<int> Endpoint::event_fd() {
   if (event_fd_ < 0) {
     event_fd_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (event_fd_ < 0) return fail(PIRN_ERR_NO_MEMORY, "no descriptors left: %s", strerror(errno));
-    if (!engine_.completions.empty() || control_.has_notification() || members_.has_accepted()) signal();
+    if (!engine_.completions.empty() || control_.has_notification()) signal();
     if (mode_ == ProgressMode::manual) driver_.add_fd(event_fd_);
   }
   return mode_ == ProgressMode::manual ? driver_.poll_fd() : event_fd_;

@@ -120,13 +120,14 @@ class Endpoint {
   void op_finished(Op &op);
   void prepared_done(Op &op);
   void rail_was_reset(RailSlot &rail, const Status &status, bool address_changed);
-  void signal();  // something can be taken: completion, notification, peer
+  void signal();  // a completion or a notification can be taken
 
   // -- For the driver (lock held)
   size_t progress();
   bool idle() const { return !engine_.busy() && !health_.busy() && !control_.talking() && !members_.handshaking(); }
   bool needs_polling() const { return without_fd_ || engine_.waiting() || control_.talking(); }
   bool may_sleep();
+  uint64_t next_deadline() const { return bootstrap_->next_deadline(); }  // ns, now_ns() clock
   void fds_ready() { sockets_ready_ = true; }
   void run_callbacks(Driver::Guard &guard);
 

@@ -75,7 +75,6 @@ Result<Peer *> Endpoint::accept(uint64_t timeout) {
   auto guard = driver_.lock();
   Peer *peer = nullptr;
   driver_.wait(guard, deadline, [&] { return (peer = members_.next_accepted()) != nullptr; });
-  calm();
   if (!peer) return fail(PIRN_ERR_TIMEOUT, "no peer connected in time");
   return peer;
 }
@@ -85,7 +84,6 @@ void Endpoint::accept_background(bool on, pirn_accept_fn callback, void *arg) {
   accept_callback_ = callback;
   accept_arg_ = arg;
   members_.background(on, callback != nullptr);
-  calm();
 }
 
 Result<Peer *> Endpoint::connect(const std::string &address, uint64_t timeout) {

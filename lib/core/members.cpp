@@ -198,7 +198,6 @@ void Membership::queue_accept(Peer &peer) {
   if (background_ || peer.accept_queued || accepted_.size() >= endpoint_.settings().accept_backlog) return;
   peer.accept_queued = true;
   accepted_.push_back(&peer);
-  endpoint_.signal();
 }
 
 Peer *Membership::next_accepted() {

@@ -32,7 +32,6 @@ class Membership : public bootstrap::Events {
 
   Result<Peer *> add(const wire::Metadata &metadata);  // known peers are returned; new ones start to say hello
   Peer *next_accepted();                               // takes one handle of it
-  bool has_accepted() const { return !accepted_.empty(); }
   void background(bool on, bool with_callback);
   // Peers accepted in the background whose callback is still to be called; a handle of each is the callback's.
   std::vector<Peer *> take_callbacks() { return std::exchange(callbacks_, {}); }

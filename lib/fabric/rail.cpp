@@ -6,7 +6,9 @@
 #include "fabric/rail_state.h"
 
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
+
 
 #include <algorithm>
 #include <cstddef>
@@ -195,7 +197,14 @@ void Rail::remove(FabricAddress peer) {
 bool Rail::may_sleep() {
   if (state_->wait_fd < 0) return false;
   fid *queue = &state_->cq->fid;
-  return fi_trywait(state_->fabric.get(), &queue, 1) == FI_SUCCESS;
+  if (fi_trywait(state_->fabric.get(), &queue, 1) != FI_SUCCESS) return false;
+  pollfd readable{state_->wait_fd, POLLIN, 0};
+  if (::poll(&readable, 1, 0) == 0) return true;
+  // Work came in between, or (tcp RDM of libfabric 1.17) the signal of a completion long taken still stands, which
+  // fi_trywait should have cleared: only a wait through libfabric clears it. Nothing is read: the capacity is 0.
+  fi_cq_msg_entry none;
+  fi_cq_sread(state_->cq.get(), &none, 0, nullptr, 1);
+  return false;
 }
 
 std::string Rail::error_text(int error) { return text("%s (%d)", fi_strerror(error), error); }
