@@ -115,7 +115,7 @@ bool Control::deliver(Peer &peer, const Mailbox::Early &frame) {
       break;
     }
     default:
-      break;  // a newer peer's kind: taken in and ignored
+      break;  // handshake and unreliable kinds have no business in the sequence
   }
   if (!problem.is_ok()) protocol_error(&peer, problem);
   return true;
@@ -199,8 +199,7 @@ void Control::flush() {
 
 bool Control::flush_peer(Peer &peer) {
   if (!peer.live()) return true;
-  // A suspect gets pings only, until it answers.
-  if (peer.state != PIRN_PEER_UP) return peer.state == PIRN_PEER_CONNECTING;
+  if (peer.state == PIRN_PEER_CONNECTING) return true;
   while (OutFrame *frame = peer.mailbox.next_to_send()) {
     if (!send_frame(peer, *frame)) return false;
     peer.mailbox.sent(coarse_ns());
