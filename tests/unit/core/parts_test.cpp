@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+// The parts of the core without an endpoint: op pool, list, choice of a rail.
+#include "core/list.h"
+#include "core/op.h"
+#include "core/scheduler.h"
+
+#include "../check.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+using namespace pirn;
+using namespace pirn::core;
+
+namespace {
+
+Op *start(OpPool &pool) {
+  Op *op = pool.acquire();
+  if (op) op->phase = OpPhase::moving;
+  return op;
+}
+
+void pool__up_to_the_limit__hands_out_distinct_slots(void **) {
+  OpPool pool(600);
+  std::set<pirn_transfer> ids;
+  std::vector<Op *> ops;
+  while (Op *op = start(pool)) {
+    ops.push_back(op);
+    ids.insert(op->id());
+    assert_ptr_equal(pool.find(op->id()), op);
+  }
+  assert_int_equal(ops.size(), 600);
+  assert_int_equal(ids.size(), 600);
+  assert_int_equal(ids.count(0), 0);
+  assert_int_equal(pool.used(), 600);
+  pool.release(*ops[17]);
+  assert_ptr_equal(start(pool), ops[17]);
+  assert_null(pool.acquire());
+}
+
+void pool__released_id__is_not_found_even_when_the_slot_lives_again(void **) {
+  OpPool pool(1);
+  std::set<pirn_transfer> stale;
+  for (int i = 0; i < 1000; ++i) {
+    Op *op = start(pool);
+    assert_non_null(op);
+    assert_int_equal(stale.count(op->id()), 0);
+    for (pirn_transfer id : stale) assert_null(pool.find(id));
+    stale.insert(op->id());
+    pool.release(*op);
+    assert_null(pool.find(*stale.rbegin()));
+    if (stale.size() > 20) stale.erase(stale.begin());
+  }
+}
+
+void pool__ids_never_given__are_not_found(void **) {
+  Seeded random;
+  OpPool pool(1000);
+  assert_null(pool.find(0));
+  Op *op = start(pool);
+  pirn_transfer id = op->id();
+  for (int i = 0; i < 10000; ++i) {
+    uint64_t other = random.any();
+    if (other != id) assert_null(pool.find(other));
+  }
+  assert_null(pool.find(id + 1));
+  assert_null(pool.find(id + (1ull << 32)));
+  assert_null(pool.find((1ull << 32) | 256));
+  assert_null(pool.find((1ull << 32) | UINT32_MAX));
+  assert_ptr_equal(pool.find(id), op);
+}
+
+void pool__generation_wraps__zero_is_stepped_over(void **) {
+  OpPool pool(1);
+  Op *op = start(pool);
+  op->generation = UINT32_MAX;
+  pool.release(*op);
+  op = start(pool);
+  assert_int_equal(op->generation, 1);
+  assert_int_not_equal(op->id(), 0);
+}
+
+void pool__release__drops_what_the_op_owned(void **) {
+  OpPool pool(1);
+  Op *op = start(pool);
+  op->vector = std::make_unique<Segment[]>(3);
+  op->selection = std::make_unique<Selection>();
+  op->notification.resize(9);
+  op->text = "words";
+  op->again.push_back({});
+  pool.release(*op);
+  op = start(pool);
+  assert_null(op->vector.get());
+  assert_null(op->selection.get());
+  assert_true(op->notification.empty());
+  assert_true(op->text.empty());
+  assert_true(op->again.empty());
+}
+
+void pick_rail__table(void **) {
+  constexpr uint64_t fast = 400'000'000'000, slow = 100'000'000'000;
+  const struct {
+    const char *what;
+    std::vector<RailLoad> loads;
+    uint64_t bytes;
+    size_t expected;
+  } rows[] = {
+      {"one rail", {{0, fast, false}}, 1, 0},
+      {"one full rail", {{5, fast, true}}, 1, 0},
+      {"equal and idle: the first", {{0, fast, false}, {0, fast, false}}, 1, 0},
+      {"less backlog", {{100, fast, false}, {50, fast, false}}, 1, 1},
+      {"faster", {{0, slow, false}, {0, fast, false}}, 1, 1},
+      {"faster but much busier", {{0, slow, false}, {1000, fast, false}}, 10, 0},
+      {"faster and a little busier", {{0, slow, false}, {29, fast, false}}, 10, 1},
+      {"unknown speeds are equal", {{10, 0, false}, {9, 0, false}}, 1, 1},
+      {"full rails last, first one full", {{0, fast, true}, {1000000, slow, false}}, 1, 1},
+      {"full rails last, second one full", {{1000000, slow, false}, {0, fast, true}}, 1, 0},
+      {"full rails last, middle one free", {{0, fast, true}, {1000000, slow, false}, {0, fast, true}}, 1, 1},
+  };
+  for (const auto &row : rows) {
+    size_t got = pick_rail(row.loads, row.bytes);
+    if (got != row.expected) fail_test("%s: rail %zu, expected %zu", row.what, got, row.expected);
+  }
+}
+
+void pick_rail__random_loads__is_the_soonest_that_is_free(void **) {
+  Seeded random;
+  for (int round = 0; round < 20000; ++round) {
+    std::vector<RailLoad> loads(random.between(1, 8));
+    for (RailLoad &load : loads)
+      load = {random.between(0, 1 << 20), random.between(1, 8) * 100'000'000'000, random.between(0, 3) == 0};
+    uint64_t bytes = random.between(1, 1 << 20);
+    size_t got = pick_rail(loads, bytes);
+    assert_true(got < loads.size());
+    auto time = [&](const RailLoad &load) {
+      return static_cast<double>(load.backlog + bytes) / static_cast<double>(load.link_speed);
+    };
+    bool all_full = std::all_of(loads.begin(), loads.end(), [](const RailLoad &load) { return load.full; });
+    assert_true(all_full || !loads[got].full);
+    for (const RailLoad &load : loads)
+      if (!load.full) assert_true(time(loads[got]) <= time(load));
+  }
+}
+
+void pick_rail__many_pieces__are_shared_by_speed(void **) {
+  std::vector<RailLoad> loads = {{0, 100, false}, {0, 200, false}, {0, 400, false}};
+  for (int i = 0; i < 7000; ++i) loads[pick_rail(loads, 8)].backlog += 8;
+  for (const RailLoad &load : loads) {
+    double share = static_cast<double>(load.backlog) / (7000.0 * 8);
+    double fair = static_cast<double>(load.link_speed) / 700.0;
+    assert_true(std::fabs(share - fair) < 0.01);
+  }
+}
+
+struct Item {
+  explicit Item(int value_in) : value(value_in), link(this), other(this) {}
+  int value;
+  Link<Item> link, other;
+};
+
+std::vector<int> values(List<Item, &Item::link> &list) {
+  std::vector<int> out;
+  list.each([&](Item &item) { out.push_back(item.value); });
+  return out;
+}
+
+void list__push_pop_unlink__keep_order(void **) {
+  List<Item, &Item::link> list;
+  Item a(1), b(2), c(3);
+  assert_true(list.empty());
+  assert_null(list.front());
+  assert_null(list.pop_front());
+  list.push_back(b);
+  list.push_back(c);
+  list.push_front(a);
+  assert_true((values(list) == std::vector<int>{1, 2, 3}));
+  b.link.unlink();
+  assert_false(b.link.linked());
+  b.link.unlink();
+  assert_true((values(list) == std::vector<int>{1, 3}));
+  assert_true(list.any([](const Item &item) { return item.value == 3; }));
+  assert_false(list.any([](const Item &item) { return item.value == 2; }));
+  assert_ptr_equal(list.pop_front(), &a);
+  assert_ptr_equal(list.pop_front(), &c);
+  assert_true(list.empty());
+}
+
+void list__one_item_on_two_lists__is_independent(void **) {
+  List<Item, &Item::link> first;
+  List<Item, &Item::other> second;
+  Item a(1), b(2);
+  first.push_back(a);
+  second.push_back(b);
+  second.push_back(a);
+  a.link.unlink();
+  assert_true(first.empty());
+  assert_ptr_equal(second.pop_front(), &b);
+  assert_ptr_equal(second.pop_front(), &a);
+}
+
+void list__each_may_unlink_the_item_it_visits(void **) {
+  List<Item, &Item::link> list;
+  std::vector<std::unique_ptr<Item>> items;
+  for (int i = 0; i < 10; ++i) {
+    items.push_back(std::make_unique<Item>(i));
+    list.push_back(*items.back());
+  }
+  list.each([](Item &item) {
+    if (item.value % 2 == 0) item.link.unlink();
+  });
+  assert_true((values(list) == std::vector<int>{1, 3, 5, 7, 9}));
+}
+
+}  // namespace
+
+int main() {
+  const CMUnitTest tests[] = {
+      cmocka_unit_test(pool__up_to_the_limit__hands_out_distinct_slots),
+      cmocka_unit_test(pool__released_id__is_not_found_even_when_the_slot_lives_again),
+      cmocka_unit_test(pool__ids_never_given__are_not_found),
+      cmocka_unit_test(pool__generation_wraps__zero_is_stepped_over),
+      cmocka_unit_test(pool__release__drops_what_the_op_owned),
+      cmocka_unit_test(pick_rail__table),
+      cmocka_unit_test(pick_rail__random_loads__is_the_soonest_that_is_free),
+      cmocka_unit_test(pick_rail__many_pieces__are_shared_by_speed),
+      cmocka_unit_test(list__push_pop_unlink__keep_order),
+      cmocka_unit_test(list__one_item_on_two_lists__is_independent),
+      cmocka_unit_test(list__each_may_unlink_the_item_it_visits),
+  };
+  return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
