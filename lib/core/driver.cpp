@@ -91,22 +91,21 @@ void Driver::make_room(Guard &guard) {
   lock_wanted(guard);
 }
 
-bool Driver::turn(Guard &guard, Spell &spell, uint64_t deadline) {
+bool Driver::turn(Guard &guard, Spell &spell) {
   ++caller_rounds_;
   size_t events = endpoint_.progress();
   endpoint_.run_callbacks(guard);
+  if (events == 0) return false;
+  spell.spin_until = deadline_after(now_ns(), spin_ns_);
+  if (callers_ > 1) followers_.notify_all();
+  return true;
+}
+
+bool Driver::rest(Guard &guard, Spell &spell, uint64_t deadline) {
   uint64_t now = now_ns();
-  if (events > 0) {
-    spell.spin_until = deadline_after(now, spin_ns_);
-    if (sleeping_ || callers_ > 1) followers_.notify_all();
-    return true;
-  }
   if (now >= deadline) return false;
-  if (now < spell.spin_until) {
-    make_room(guard);
-    return true;
-  }
-  sleep(guard, deadline);
+  if (now < spell.spin_until) make_room(guard);
+  else sleep(guard, deadline);
   return true;
 }
 

@@ -43,7 +43,9 @@ class Driver {
     Caller caller(*this);
     Spell spell(*this);
     while (!done()) {
-      if (!turn(guard, spell, deadline)) return done();
+      // What a round ends (a deadline, a lost peer) need not count as an event: ask before sleeping.
+      if (turn(guard, spell) || done()) continue;
+      if (!rest(guard, spell, deadline)) return done();
     }
     return true;
   }
@@ -82,7 +84,8 @@ class Driver {
     uint64_t spin_until;
   };
 
-  bool turn(Guard &guard, Spell &spell, uint64_t deadline);  // false: the deadline passed
+  bool turn(Guard &guard, Spell &spell);                     // one round; true: something happened
+  bool rest(Guard &guard, Spell &spell, uint64_t deadline);  // spins on or sleeps; false: the deadline passed
   void sleep(Guard &guard, uint64_t until);
   void thread_main();
   bool nap(Guard &guard);  // true: a caller is driving, nothing to do
