@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rig.h"
+
+#include <algorithm>
+
+namespace pirn::core {
+
+static void print_log(void *, uint32_t level, const char *message) {
+  if (std::getenv("TEST_LOG") != nullptr) std::fprintf(stderr, "log %u: %s\n", level, message);
+}
+
+Rig::Rig(const RigOptions &options) : fake({options.persona}) {
+  std::vector<std::string> settings = {"LOG_LEVEL=debug"};
+  settings.insert(settings.end(), options.settings.begin(), options.settings.end());
+  context = must(Context::open(settings, print_log, nullptr, fake.calls()), "context");
+  open(a, options);
+  open(b, options);
+  if (options.connect) connect();
+}
+
+Rig::~Rig() {
+  a.endpoint.reset();
+  b.endpoint.reset();
+  context.reset();
+}
+
+void Rig::open(Side &side, const RigOptions &options) {
+  EndpointOptions opening;
+  opening.provider = options.provider;
+  opening.nics = options.nics;
+  opening.progress = ProgressMode::manual;
+  side.endpoint = must(Endpoint::open(*context, opening), "endpoint");
+  side.memory = random.bytes(options.bytes);
+  side.region = must(side.endpoint->register_memory(side.memory.data(), side.memory.size()), "register");
+  side.blob = advertise(side, 0, side.memory.size(), PIRN_ACCESS_READ | PIRN_ACCESS_WRITE, &side.window_id);
+}
+
+std::vector<std::byte> Rig::advertise(Side &side, uint64_t offset, uint64_t length, uint32_t access, uint64_t *id) {
+  std::vector<std::byte> blob(4096);
+  size_t size = 0;
+  require(side.endpoint->advertise(side.region, offset, length, access, blob, &size, id), "advertise");
+  blob.resize(size);
+  return blob;
+}
+
+void Rig::connect() {
+  a.peer = must(a.endpoint->add(b.endpoint->metadata()), "add");
+  assert_true(until([&] { return a.peer->state == PIRN_PEER_UP; }));
+  b.peer = must(b.endpoint->accept(ns_per_s), "accept");
+  a.window = import(a, b.blob);
+  b.window = import(b, a.blob);
+  calm();
+}
+
+Window *Rig::import(Side &side, const std::vector<std::byte> &blob) {
+  Window *window = must(side.endpoint->import(*side.peer, blob), "import");
+  assert_true(until([&] { return window->state != WindowState::opening; }));
+  return window;
+}
+
+void Rig::calm() {
+  auto silent = [](Side &side) {
+    Endpoint &endpoint = *side.endpoint;
+    return side.peer->mailbox.idle() && !endpoint.engine().busy() && !endpoint.health().busy() &&
+           !endpoint.control().talking();
+  };
+  assert_true(until([&] { return fake.in_flight() == 0 && silent(a) && silent(b); }));
+  for (int i = 0; i < 3; ++i) pump();
+}
+
+pirn_transfer Rig::write(uint64_t from, uint64_t to, uint64_t length, const TransferOptions &options) {
+  pirn_transfer id = 0;
+  require(a.endpoint->transfer(OpKind::write, segment(from, to, length), options, &id), "write");
+  return id;
+}
+
+pirn_transfer Rig::read(uint64_t into, uint64_t from, uint64_t length, const TransferOptions &options) {
+  pirn_transfer id = 0;
+  require(a.endpoint->transfer(OpKind::read, segment(into, from, length), options, &id), "read");
+  return id;
+}
+
+pirn_transfer Rig::vectored(OpKind kind, const std::vector<Segment> &segments, const TransferOptions &options) {
+  auto copy = std::make_unique<Segment[]>(segments.size());
+  std::copy(segments.begin(), segments.end(), copy.get());
+  pirn_transfer id = 0;
+  require(a.endpoint->transfer(kind, std::move(copy), static_cast<uint32_t>(segments.size()), options, &id), "vector");
+  return id;
+}
+
+pirn_result Rig::look(pirn_transfer id) {
+  pirn_result result{};
+  pirn_status status = a.endpoint->test(id, &result).code;
+  assert_int_equal(status, result.status);
+  return result;
+}
+
+pirn_result Rig::finish(pirn_transfer id, uint64_t ms) {
+  pirn_result result{};
+  bool ended = until([&] { return (result = look(id)).status != PIRN_IN_PROGRESS; }, ms);
+  if (!ended) fail_test("transfer 0x%llx did not end", static_cast<unsigned long long>(id));
+  require(a.endpoint->release(id), "release");
+  return result;
+}
+
+void Rig::notify(const std::vector<std::byte> &message, const TransferOptions &options, pirn_transfer *id) {
+  TransferOptions own = options;
+  own.notify = message;
+  require(a.endpoint->notify(*a.peer, own, id), "notify");
+}
+
+std::vector<std::byte> Rig::take_at_b() {
+  std::vector<std::byte> message(PIRN_NOTIFICATION_MAX);
+  size_t length = 0;
+  Peer *from = nullptr;
+  if (b.endpoint->take_notification(PIRN_POLL_NOW, message, &length, &from).code != PIRN_OK) return {};
+  assert_ptr_equal(from, b.peer);
+  message.resize(length);
+  return message;
+}
+
+void assert_bytes(const std::byte *actual, const std::byte *expected, size_t length, const char *what) {
+  if (length == 0 || memcmp(actual, expected, length) == 0) return;
+  for (size_t i = 0; i < length; ++i)
+    if (actual[i] != expected[i])
+      fail_test("%s: byte %zu of %zu is %02x, expected %02x", what, i, length, static_cast<unsigned>(actual[i]),
+                static_cast<unsigned>(expected[i]));
+}
+
+}  // namespace pirn::core
