@@ -38,10 +38,10 @@ void Control::received(RailSlot &rail, ControlBuffer *buffer, const fabric::Comp
       const wire::Frame &frame = decoded.value();
       if (frame.header.kind <= wire::Kind::welcome) {
         endpoint_.members().handshake_frame(rail, frame, bytes);
-      } else if (Peer *peer = endpoint_.members().by_token(frame.header.token); !peer) {
-        ++counters_.strangers;
-      } else if (peer->live() && endpoint_.members().same_session(*peer, frame.header.epoch)) {
+      } else if (Peer *peer = endpoint_.members().receiver(frame.header)) {
         take(*peer, frame);
+      } else {
+        ++counters_.strangers;
       }
     }
   }
@@ -69,7 +69,10 @@ void Control::take(Peer &peer, const wire::Frame &frame) {
     auto ping = wire::decode_ping(frame.body);
     if (ping.is_ok())
       send(peer, [&](std::span<std::byte> out) {
-        return wire::encode_ping(out, header(peer, wire::Kind::pong, 0), ping.value());
+        wire::Header head = header(peer, wire::Kind::pong, 0);
+        // Answered in the session it came in, which the other side may be waiting to see confirmed.
+        head.token = peer.session_of(frame.header.token).remote_token;
+        return wire::encode_ping(out, head, ping.value());
       });
   }
   if (!peer.mailbox.idle()) talk(peer);
@@ -257,6 +260,15 @@ bool Control::send(Peer &peer, Encode &&encode_into) {
 bool Control::send_ping(Peer &peer, uint64_t id) {
   return send(peer, [&](std::span<std::byte> out) {
     return wire::encode_ping(out, header(peer, wire::Kind::ping, 0), {id});
+  });
+}
+
+bool Control::send_greeting(Peer &peer, uint64_t token) {
+  return send(peer, [&](std::span<std::byte> out) {
+    wire::Header head = header(peer, wire::Kind::ping, 0);
+    head.token = token;
+    head.acknowledged = 0;
+    return wire::encode_ping(out, head, {});
   });
 }
 

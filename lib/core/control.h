@@ -33,6 +33,8 @@ class Control {
   void talk(Peer &peer);  // it has something to send
   void flush();           // sends what talkers have
   bool send_ping(Peer &peer, uint64_t id);
+  // A ping that acknowledges nothing, for a session that may be with a new peer object of the other side.
+  bool send_greeting(Peer &peer, uint64_t token);
   // Sends an already encoded frame (handshake) to an address; false: not now.
   bool send_raw(uint16_t rail, fabric::FabricAddress address, Peer *peer, std::span<const std::byte> frame);
   bool send_bye(Peer &peer);  // unreliable: the end of the bootstrap connection says the same

@@ -15,10 +15,6 @@
 
 namespace pirn::core {
 
-static constexpr uint64_t idle_sleep = ns_per_s;        // nothing outstanding: only descriptors matter
-static constexpr uint64_t busy_sleep = 10 * ns_per_ms;  // deadlines and pings are looked at this often
-static constexpr uint64_t short_sleep = ns_per_ms;      // something waits for the provider without a descriptor
-
 static void relax() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
@@ -105,23 +101,21 @@ bool Driver::rest(Guard &guard, Spell &spell, uint64_t deadline) {
   uint64_t now = now_ns();
   if (now >= deadline) return false;
   if (now < spell.spin_until) make_room(guard);
-  else sleep(guard, deadline);
+  else if (sleep(guard, deadline)) spell.spin_until = deadline_after(now_ns(), spin_ns_);
   return true;
 }
 
-void Driver::sleep(Guard &guard, uint64_t until) {
+bool Driver::sleep(Guard &guard, uint64_t until) {
   uint64_t now = now_ns();
-  uint64_t longest = endpoint_.idle() ? idle_sleep : busy_sleep;
-  if (endpoint_.needs_polling()) longest = std::min(longest, short_sleep);
+  uint64_t longest = endpoint_.longest_sleep();
   until = std::min(until, endpoint_.next_deadline());
   uint64_t duration = std::min(longest, until > now ? until - now : 0);
   if (sleeping_) {
-    followers_.wait_for(guard, std::chrono::nanoseconds(duration));
-    return;
+    return followers_.wait_for(guard, std::chrono::nanoseconds(duration)) == std::cv_status::no_timeout;
   }
-  if (!endpoint_.may_sleep()) return;
+  if (!endpoint_.may_sleep()) return true;
   sleeping_ = true;
-  long_sleep_ = duration > busy_sleep;
+  long_sleep_ = duration > Endpoint::busy_sleep;
   guard.unlock();
   epoll_event events[8];
   auto timeout_ms = static_cast<int>((duration + ns_per_ms - 1) / ns_per_ms);
@@ -135,6 +129,7 @@ void Driver::sleep(Guard &guard, uint64_t until) {
   }
   endpoint_.fds_ready();
   followers_.notify_all();
+  return ready > 0;
 }
 
 bool Driver::nap(Guard &guard) {
@@ -158,10 +153,7 @@ void Driver::thread_main() {
     if (mode_ == ProgressMode::spin) continue;
     uint64_t now = now_ns();
     if (events > 0) spell.spin_until = deadline_after(now, spin_ns_);
-    if (now >= spell.spin_until) {
-      sleep(guard, UINT64_MAX);
-      spell.spin_until = deadline_after(now_ns(), spin_ns_);
-    }
+    if (now >= spell.spin_until && sleep(guard, UINT64_MAX)) spell.spin_until = deadline_after(now_ns(), spin_ns_);
   }
 }
 

@@ -86,7 +86,7 @@ class Driver {
 
   bool turn(Guard &guard, Spell &spell);                     // one round; true: something happened
   bool rest(Guard &guard, Spell &spell, uint64_t deadline);  // spins on or sleeps; false: the deadline passed
-  void sleep(Guard &guard, uint64_t until);
+  bool sleep(Guard &guard, uint64_t until);                  // true: something is ready
   void thread_main();
   bool nap(Guard &guard);  // true: a caller is driving, nothing to do
 

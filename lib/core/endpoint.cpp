@@ -3,6 +3,7 @@
 #include "core/endpoint.h"
 
 #include "base/random.h"
+#include "core/neighbours.h"
 
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -51,6 +52,7 @@ Status Endpoint::open_parts() {
   memory_ = std::make_unique<Memory>(rails_, instance_);
   bootstrap_ = std::make_unique<bootstrap::Bootstrap>(members_, settings(), log());
   driver_.add_fd(bootstrap_->poll_fd());
+  if (rails_.front()->fabric().profile().same_process_only) join_neighbours(*this);
   driver_.start();
   return Status::ok();
 }
@@ -70,11 +72,19 @@ Endpoint::~Endpoint() {
       if (engine_.busy()) engine_.reset_rail(*rail);
   }
   driver_.stop();
+  leave_neighbours(*this);
   bootstrap_.reset();
   memory_.reset();
   rails_.clear();
   if (event_fd_ >= 0) ::close(event_fd_);
   --context_.endpoints;
+}
+
+void Endpoint::neighbour_left(const wire::Instance &gone) {
+  auto guard = driver_.lock();
+  members_.each([&](Peer &peer) {
+    if (peer.instance == gone) health_.lose(peer, PIRN_PEER_CLOSED, PIRN_ERR_PEER_LOST, "the peer closed");
+  });
 }
 
 void Endpoint::handle(RailSlot &rail, const fabric::Completion &completion) {
@@ -132,6 +142,13 @@ void Endpoint::tick() {
   engine_.tick(last_tick_);
   health_.tick(last_tick_);
   members_.tick(last_tick_);
+}
+
+uint64_t Endpoint::longest_sleep() const {
+  constexpr uint64_t retry_sleep = ns_per_ms;  // the provider refused something and raises no descriptor when it would take it
+  // Without descriptors the peers' requests are found by looking.
+  if (idle()) return without_fd_ ? 4 * ns_per_ms : ns_per_s;
+  return without_fd_ || engine_.waiting() || control_.talking() ? retry_sleep : busy_sleep;
 }
 
 bool Endpoint::may_sleep() {
@@ -202,7 +219,7 @@ uint64_t Endpoint::progress_manually() {
   size_t events = progress();
   run_callbacks(guard);
   // Sleeping is safe only once the provider has agreed to raise its descriptor.
-  if (events == 0 && (needs_polling() || !may_sleep())) events = 1;
+  if (events == 0 && (longest_sleep() < busy_sleep || !may_sleep())) events = 1;
   return events;
 }
 

@@ -122,10 +122,12 @@ class Endpoint {
   void rail_was_reset(RailSlot &rail, const Status &status, bool address_changed);
   void signal();  // a completion or a notification can be taken
 
+  void neighbour_left(const wire::Instance &instance);  // takes the lock (neighbours.h)
+
   // -- For the driver (lock held)
   size_t progress();
-  bool idle() const { return !engine_.busy() && !health_.busy() && !control_.talking() && !members_.handshaking(); }
-  bool needs_polling() const { return without_fd_ || engine_.waiting() || control_.talking(); }
+  static constexpr uint64_t busy_sleep = 10 * ns_per_ms;  // deadlines and pings are looked at this often
+  uint64_t longest_sleep() const;
   bool may_sleep();
   uint64_t next_deadline() const { return bootstrap_->next_deadline(); }  // ns, now_ns() clock
   void fds_ready() { sockets_ready_ = true; }
@@ -136,6 +138,7 @@ class Endpoint {
   Status open_parts();
   void handle(RailSlot &rail, const fabric::Completion &completion);
   void tick();
+  bool idle() const { return !engine_.busy() && !health_.busy() && !control_.talking() && !members_.handshaking(); }
   Status check(const Segment &segment, OpKind kind, const Peer *peer) const;
   Status admit(const Peer &peer, const TransferOptions &options) const;
   Op *begin(OpKind kind, Peer &peer, const TransferOptions &options);

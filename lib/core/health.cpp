@@ -85,7 +85,7 @@ void Health::check(Peer &peer, uint64_t now) {
       endpoint_.control().talk(peer);
       return;
     }
-    bool confirm_fast = peer.transport_error && peer.lifelines.empty();
+    bool confirm_fast = peer.transport_error && !peer.has_lifeline();
     uint64_t patience = confirm_fast ? settings.peer_confirm_timeout : settings.peer_timeout;
     if (now >= peer.suspect_since + patience) {
       lose(peer, PIRN_PEER_LOST, PIRN_ERR_PEER_LOST,

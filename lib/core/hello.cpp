@@ -25,7 +25,7 @@ Result<Peer *> Membership::add(const wire::Metadata &metadata) {
   if (peer.address.empty()) peer.address = text("%s rail %u", endpoint_.rails()[path.local]->fabric().name().c_str(), path.remote);
   peer.handles = 1;
   uint64_t token = random_u64();
-  peer.own_tokens.push_back(token);
+  peer.sessions.push_back({.own_token = token, .confirmed = true});
   tokens_[token] = &peer;
   peer.hello = std::make_unique<bootstrap::Handshake>(bootstrap::Handshake::initiator(identity(), token));
   peer.hello_frame = peer.hello->start();
@@ -72,7 +72,7 @@ void Membership::hello_answered(Peer &peer, const wire::Frame &frame, std::span<
     return;
   }
   if (outcome.established && peer.hello->remote().instance == peer.instance)
-    up(peer, peer.own_tokens.front(), peer.hello->remote().token);
+    up(peer, {.own_token = peer.sessions.front().own_token, .remote_token = peer.hello->remote().token});
 }
 
 void Membership::hello_from(RailSlot &rail, const wire::Frame &frame, std::span<const std::byte> bytes) {
@@ -138,13 +138,18 @@ void Membership::caller_established(Caller &caller, uint64_t own_token) {
     if (peer->address.empty())
       peer->address = text("%s rail %u", endpoint_.rails()[caller.rail]->fabric().name().c_str(), peer->paths.front().remote);
   }
-  bool is_new = peer->own_tokens.empty();
-  up(*peer, own_token, remote.token);
-  if (is_new) queue_accept(*peer);
+  Session session{.own_token = own_token, .remote_token = remote.token, .wants_accept = true};
+  if (peer->state == PIRN_PEER_CONNECTING) {
+    up(*peer, session);
+    settle(*peer, session);
+  } else {
+    join(*peer, session);
+  }
 }
 
 void Membership::tick(uint64_t now) {
   std::erase_if(callers_, [now](const auto &entry) { return now >= entry.second.expires; });
+  if (unconfirmed_ > 0) greet(now);
   if (unreferenced_) reap();
 }
 

@@ -36,6 +36,7 @@ void Mailbox::sent(uint64_t now) {
 void Mailbox::resend(uint64_t now) {
   unsent_ = 0;
   last_activity_ = now;
+  backoff_ = std::min(2 * backoff_, last_backoff);
 }
 
 bool Mailbox::resend_due(uint64_t now) const { return unsent_ > 0 && now >= last_activity_ + backoff_; }

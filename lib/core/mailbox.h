@@ -51,6 +51,7 @@ class Mailbox {
            precedes_or_is(frames_.front().sequence, highest_sent_)) {
       OutFrame frame = std::move(frames_.front());
       frames_.pop_front();
+      touched_ = true;
       if (unsent_ > 0) --unsent_;
       backoff_ = first_backoff;
       last_activity_ = now;
@@ -58,6 +59,8 @@ class Mailbox {
     }
   }
   bool idle() const { return frames_.empty(); }
+  // Nothing was taken in by either side yet.
+  bool pristine() const { return !touched_ && expected_ == 1; }
   // Forgets the op of a message that is no longer waited for; the frames still go out, or the sequence would have a hole.
   void disown(const Op *op);
   void clear();
@@ -85,6 +88,7 @@ class Mailbox {
   uint32_t highest_sent_ = 0;
   uint64_t last_activity_ = 0;
   uint64_t backoff_ = first_backoff;
+  bool touched_ = false;  // something of ours was acknowledged
   uint32_t expected_ = 1;
   std::map<uint32_t, Early> early_;
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The table of peers and their life: create, up, accept, release, reap. The hello in band is in hello.cpp.
+// The table of peers and their life: create, accept, release, reap. Sessions are in sessions.cpp, the hello in band is in
+// hello.cpp.
 #include "core/members.h"
 
 #include "base/clock.h"
@@ -22,22 +23,9 @@ const bootstrap::Identity &Membership::identity() {
   return identity_;
 }
 
-Peer *Membership::by_token(uint64_t token) const {
-  auto found = tokens_.find(token);
-  return found == tokens_.end() ? nullptr : found->second;
-}
-
 Peer *Membership::live_by_instance(const wire::Instance &instance) const {
   auto found = instances_.find(instance);
   return found == instances_.end() ? nullptr : found->second;
-}
-
-// A frame of another epoch: the other side gave our session up and made a new peer object.
-bool Membership::same_session(Peer &peer, uint32_t epoch) {
-  if (peer.remote_epoch == 0) peer.remote_epoch = epoch;
-  if (peer.remote_epoch == epoch) return true;
-  endpoint_.health().lose(peer, PIRN_PEER_LOST, PIRN_ERR_PEER_LOST, "the peer gave this session up");
-  return false;
 }
 
 // Every local rail is paired with a remote rail that speaks the same protocol.
@@ -85,21 +73,6 @@ Result<Peer *> Membership::create(const wire::Metadata &metadata, const std::str
   return made;
 }
 
-void Membership::up(Peer &peer, uint64_t own_token, uint64_t remote_token) {
-  peer.own_tokens.push_back(own_token);
-  tokens_[own_token] = &peer;
-  if (peer.state != PIRN_PEER_CONNECTING) return;
-  peer.remote_token = remote_token;
-  peer.state = PIRN_PEER_UP;
-  peer.hello.reset();
-  peer.hello_frame.clear();
-  peer.last_heard = coarse_ns();
-  endpoint_.log().write(PIRN_LOG_INFO, "peer %s is up", peer.address.c_str());
-  endpoint_.health().watch(peer);
-  endpoint_.control().talk(peer);
-  endpoint_.engine().wake(peer);
-}
-
 bootstrap::ConnectionId Membership::connect(const std::vector<bootstrap::SocketAddress> &addresses,
                                             uint64_t deadline_ns) {
   bootstrap::ConnectionId id = endpoint_.bootstrap().connect(addresses, deadline_ns);
@@ -137,7 +110,17 @@ Status Membership::established(bootstrap::ConnectionId id, bool initiated, const
                                const wire::Metadata &metadata, const std::string &remote_address) {
   if (!initiated && !background_ && accepted_.size() >= endpoint_.settings().accept_backlog)
     return fail(PIRN_ERR_AGAIN, "%zu peers wait to be accepted, as many as PIRN_ACCEPT_BACKLOG allows", accepted_.size());
+  Session session;
+  session.own_token = initiated ? own_token(id) : token_for(remote);
+  session.remote_token = remote.token;
+  session.lifeline = id;
+  session.attempt = initiated ? id : 0;
+  session.wants_accept = !initiated;
   Peer *peer = live_by_instance(remote.instance);
+  if (peer && peer->state != PIRN_PEER_CONNECTING) {
+    join(*peer, session);
+    return Status::ok();
+  }
   if (!peer) {
     auto created = create(metadata, remote_address);
     if (!created.is_ok()) {
@@ -146,17 +129,8 @@ Status Membership::established(bootstrap::ConnectionId id, bool initiated, const
     }
     peer = created.value();
   }
-  up(*peer, initiated ? own_token(id) : token_for(remote), remote.token);
-  peer->lifelines.insert(id);
-  lifelines_[id] = peer;
-  if (!initiated) {
-    queue_accept(*peer);
-    return Status::ok();
-  }
-  Attempt &attempt = attempts_[id];
-  attempt.done = true;
-  attempt.peer = peer;
-  ++peer->handles;
+  up(*peer, session);
+  settle(*peer, session);
   return Status::ok();
 }
 
@@ -170,9 +144,10 @@ void Membership::lifeline_lost(bootstrap::ConnectionId id, const std::string &wh
   auto found = lifelines_.find(id);
   if (found == lifelines_.end()) return;
   Peer &peer = *found->second;
-  peer.lifelines.erase(id);
   lifelines_.erase(found);
-  if (!peer.lifelines.empty()) return;
+  for (Session &session : peer.sessions)
+    if (session.lifeline == id) session.lifeline = 0;
+  if (peer.has_lifeline()) return;
   endpoint_.health().suspect(peer, "its bootstrap connection ended: " + why, true);
 }
 
@@ -236,12 +211,17 @@ void Membership::ended(Peer &peer) {
   auto found = instances_.find(peer.instance);
   if (found != instances_.end() && found->second == &peer) instances_.erase(found);
   std::erase_if(given_tokens_, [&](const auto &entry) { return entry.first.first == peer.instance; });
-  for (uint64_t token : peer.own_tokens) tokens_.erase(token);
-  for (bootstrap::ConnectionId id : peer.lifelines) {
-    lifelines_.erase(id);
-    endpoint_.bootstrap().close(id);
+  for (Session &session : peer.sessions) {
+    tokens_.erase(session.own_token);
+    if (session.lifeline != 0) {
+      lifelines_.erase(session.lifeline);
+      endpoint_.bootstrap().close(session.lifeline);
+    }
+    if (session.confirmed) continue;
+    --unconfirmed_;
+    if (session.attempt != 0) connect_failed(session.attempt, fail(PIRN_ERR_PEER_LOST, "%s", peer.why.c_str()));
   }
-  peer.lifelines.clear();
+  peer.sessions.clear();
 }
 
 void Membership::address_changed(Peer &peer, const wire::AddressChange &change) {

@@ -38,7 +38,8 @@ class Membership : public bootstrap::Events {
   bool has_callbacks() const { return !callbacks_.empty(); }
 
   Peer *by_token(uint64_t token) const;
-  bool same_session(Peer &peer, uint32_t epoch);
+  // Who is to take a frame in: nullptr if nobody. Settles what a session is (sessions.cpp).
+  Peer *receiver(const wire::Header &header);
   void handshake_frame(RailSlot &rail, const wire::Frame &frame, std::span<const std::byte> bytes);
   void hello_tick(Peer &peer, uint64_t now);
   void ended(Peer &peer);        // closed or lost: cleans up around it
@@ -75,7 +76,12 @@ class Membership : public bootstrap::Events {
   Peer *live_by_instance(const wire::Instance &instance) const;
   Result<Peer *> create(const wire::Metadata &metadata, const std::string &address);
   Status connect_paths(Peer &peer);
-  void up(Peer &peer, uint64_t own_token, uint64_t remote_token);
+  void up(Peer &peer, Session session);       // the first session
+  void join(Peer &peer, Session session);     // one more, to be confirmed
+  void confirm(Peer &peer, Session &session);
+  void settle(Peer &peer, const Session &session);  // hands the peer to whoever waits for the session
+  Peer *restart(Peer &peer, const Session &session);
+  void greet(uint64_t now);
   void queue_accept(Peer &peer);
   void hello_from(RailSlot &rail, const wire::Frame &frame, std::span<const std::byte> bytes);
   void proof_from(const wire::Frame &frame, std::span<const std::byte> bytes);
@@ -98,6 +104,7 @@ class Membership : public bootstrap::Events {
   std::map<uint64_t, Caller> callers_;  // by the token we gave them
   std::map<std::pair<wire::Instance, uint64_t>, uint64_t> given_tokens_;  // (instance, its token) -> ours
   bool unreferenced_ = false;           // some peer may have to be reaped
+  size_t unconfirmed_ = 0;              // sessions that wait for their first frame
 };
 
 }  // namespace pirn::core

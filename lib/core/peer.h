@@ -9,8 +9,8 @@
 
 #include <pirn/peer.h>
 
+#include <algorithm>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -25,6 +25,18 @@ struct Path {
   fabric::FabricAddress address = 0;
 };
 
+// What one handshake agreed on. A second handshake with a peer that is up is either one more session with the same peer
+// object of the other side, or the sign that it gave the first up; the first frame tells (see sessions.cpp).
+struct Session {
+  uint64_t own_token = 0;     // in frames to us
+  uint64_t remote_token = 0;  // in frames to the peer
+  bootstrap::ConnectionId lifeline = 0;  // 0: made in band
+  bool confirmed = false;
+  bool wants_accept = false;             // to be accepted once confirmed
+  bootstrap::ConnectionId attempt = 0;   // connect call that waits for the confirmation
+  uint64_t greeted = 0;
+};
+
 struct Peer {
   Peer() : pending_peer_link(this), watched_link(this), talk_link(this) {}
 
@@ -37,8 +49,8 @@ struct Peer {
   pirn_status end_status = PIRN_ERR_PEER_LOST;  // what its transfers end with once CLOSED or LOST
   std::string address;      // where it was reached, for people
 
-  std::vector<uint64_t> own_tokens;  // frames with one of these are from it
-  uint64_t remote_token = 0;
+  std::vector<Session> sessions;     // the one in use first; frames with one of their tokens are from it
+  uint64_t remote_token = 0;         // of the session in use
   uint32_t own_epoch = 0;
   uint32_t remote_epoch = 0;         // 0: no frame seen yet
 
@@ -47,7 +59,6 @@ struct Peer {
   bool accept_queued = false;
   bool library_owned = false;  // accepted in the background without a callback
   bool bye_sent = false;
-  std::set<bootstrap::ConnectionId> lifelines;
   std::unique_ptr<bootstrap::Handshake> hello;  // in band, while CONNECTING
   std::vector<std::byte> hello_frame;           // to repeat until answered
   uint64_t hello_sent = 0;
@@ -80,6 +91,15 @@ struct Peer {
   Link<Peer> talk_link;          // control: has frames or an acknowledgement to send
 
   bool live() const { return state <= PIRN_PEER_SUSPECT; }
+  // The session a token of ours belongs to; the one in use if none.
+  Session &session_of(uint64_t own_token) {
+    auto found = std::find_if(sessions.begin(), sessions.end(),
+                              [&](const Session &session) { return session.own_token == own_token; });
+    return found == sessions.end() ? sessions.front() : *found;
+  }
+  bool has_lifeline() const {
+    return std::any_of(sessions.begin(), sessions.end(), [](const Session &session) { return session.lifeline != 0; });
+  }
 };
 
 }  // namespace pirn::core

@@ -195,7 +195,7 @@ void Rail::remove(FabricAddress peer) {
 }
 
 bool Rail::may_sleep() {
-  if (state_->wait_fd < 0) return false;
+  if (state_->wait_fd < 0) return true;
   fid *queue = &state_->cq->fid;
   if (fi_trywait(state_->fabric.get(), &queue, 1) != FI_SUCCESS) return false;
   pollfd readable{state_->wait_fd, POLLIN, 0};

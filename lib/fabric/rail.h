@@ -113,7 +113,7 @@ class Rail {
 
   // Descriptor to sleep on, or -1 if the provider has none (then sleep briefly and poll).
   int wait_fd() const;
-  // True if it is safe to sleep on wait_fd() now (fi_trywait).
+  // True if it is safe to sleep on wait_fd() now (fi_trywait); always without a descriptor.
   bool may_sleep();
 
   // Makes all memory quiet: closes the endpoint, which drops every operation and receive in flight, drains the

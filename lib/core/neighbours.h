@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+// Endpoints of this process over a provider that maps its peers' memory (same_process_only). Such a
+// provider crashes when it sends to an endpoint that has been closed, and a farewell may come too
+// late, so an endpoint that closes tells its neighbours itself. Thread-safe.
+#pragma once
+
+namespace pirn::core {
+
+class Endpoint;
+
+void join_neighbours(Endpoint &endpoint);
+// Call without any endpoint's lock held, before the rails go. No effect if it never joined.
+void leave_neighbours(Endpoint &endpoint);
+
+}  // namespace pirn::core

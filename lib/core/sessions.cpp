@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sessions: what happens when two endpoints that know each other shake hands again.
+//
+// Either both still have their peer objects (both connected at once, or one connected
+// twice): then the new handshake is one more session of the same peers. Or one side gave its peer object up (it thought
+// the other dead): then the other side's object is stale and is replaced. Every peer object has a random epoch, in
+// every frame it sends, so the first frame of the new session tells; both sides greet at once.
+#include "base/clock.h"
+#include "core/endpoint.h"
+#include "core/members.h"
+
+#include <algorithm>
+
+namespace pirn::core {
+
+static constexpr uint64_t greeting_interval = 50 * ns_per_ms;
+
+Peer *Membership::by_token(uint64_t token) const {
+  auto found = tokens_.find(token);
+  return found == tokens_.end() ? nullptr : found->second;
+}
+
+void Membership::up(Peer &peer, Session session) {
+  session.confirmed = true;
+  // A peer that was saying hello in band has the hello's session already, maybe this one.
+  std::erase_if(peer.sessions, [&](const Session &known) { return known.own_token == session.own_token; });
+  peer.sessions.insert(peer.sessions.begin(), session);
+  tokens_[session.own_token] = &peer;
+  if (session.lifeline != 0) lifelines_[session.lifeline] = &peer;
+  peer.remote_token = session.remote_token;
+  peer.state = PIRN_PEER_UP;
+  peer.hello.reset();
+  peer.hello_frame.clear();
+  peer.last_heard = coarse_ns();
+  endpoint_.log().write(PIRN_LOG_INFO, "peer %s is up", peer.address.c_str());
+  endpoint_.health().watch(peer);
+  endpoint_.control().send_greeting(peer, session.remote_token);
+  endpoint_.control().talk(peer);
+  endpoint_.engine().wake(peer);
+}
+
+void Membership::join(Peer &peer, Session session) {
+  session.greeted = coarse_ns();
+  peer.sessions.push_back(session);
+  tokens_[session.own_token] = &peer;
+  if (session.lifeline != 0) lifelines_[session.lifeline] = &peer;
+  ++unconfirmed_;
+  endpoint_.control().send_greeting(peer, session.remote_token);
+}
+
+void Membership::confirm(Peer &peer, Session &session) {
+  if (session.confirmed) return;
+  session.confirmed = true;
+  --unconfirmed_;
+  settle(peer, Session(session));
+}
+
+void Membership::settle(Peer &peer, const Session &session) {
+  if (session.wants_accept) queue_accept(peer);
+  if (Attempt *waiting = session.attempt != 0 ? attempt(session.attempt) : nullptr) {
+    waiting->done = true;
+    waiting->peer = &peer;
+    ++peer.handles;
+    peer.library_owned = false;
+  }
+}
+
+Peer *Membership::receiver(const wire::Header &header) {
+  Peer *peer = by_token(header.token);
+  if (!peer || !peer->live() || peer->state == PIRN_PEER_CONNECTING) return nullptr;
+  Session &session = peer->session_of(header.token);
+  if (peer->remote_epoch != header.epoch) {
+    if (peer->remote_epoch == 0 || peer->mailbox.pristine()) {
+      // This session is surely with the other side's present peer object; an earlier one may not be.
+      peer->remote_epoch = header.epoch;
+      peer->remote_token = session.remote_token;
+    } else if (&session != &peer->sessions.front()) {
+      peer = restart(*peer, Session(session));
+      if (peer) peer->remote_epoch = header.epoch;
+      return peer;
+    } else {
+      endpoint_.health().lose(*peer, PIRN_PEER_LOST, PIRN_ERR_PEER_LOST, "the peer gave this session up");
+      return nullptr;
+    }
+  }
+  confirm(*peer, session);
+  return peer;
+}
+
+// The other side has a new peer object for us: ours goes, and a new one takes the session over.
+Peer *Membership::restart(Peer &stale, const Session &session) {
+  if (!session.confirmed) --unconfirmed_;
+  std::erase_if(stale.sessions, [&](const Session &known) { return known.own_token == session.own_token; });
+  tokens_.erase(session.own_token);
+  wire::Metadata metadata = stale.metadata;
+  std::string address = stale.address;
+  endpoint_.health().lose(stale, PIRN_PEER_LOST, PIRN_ERR_PEER_LOST, "the peer gave this session up");
+  auto created = create(metadata, address);
+  if (!created.is_ok()) {
+    endpoint_.log().write(PIRN_LOG_WARN, "peer %s: %s", address.c_str(), created.error().text.c_str());
+    if (session.lifeline != 0) endpoint_.bootstrap().close(session.lifeline);
+    lifelines_.erase(session.lifeline);
+    return nullptr;
+  }
+  up(*created.value(), session);
+  settle(*created.value(), session);
+  return created.value();
+}
+
+void Membership::greet(uint64_t now) {
+  for (auto &peer : peers_) {
+    for (Session &session : peer->sessions) {
+      if (session.confirmed || now < session.greeted + greeting_interval) continue;
+      if (endpoint_.control().send_greeting(*peer, session.remote_token)) session.greeted = now;
+    }
+  }
+}
+
+}  // namespace pirn::core
