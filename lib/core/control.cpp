@@ -71,7 +71,7 @@ void Control::take(Peer &peer, const wire::Frame &frame) {
       send(peer, [&](std::span<std::byte> out) {
         wire::Header head = header(peer, wire::Kind::pong, 0);
         // Answered in the session it came in, which the other side may be waiting to see confirmed.
-        head.token = peer.session_of(frame.header.token).remote_token;
+        if (uint64_t token = peer.session_of(frame.header.token).remote_token; token != 0) head.token = token;
         return wire::encode_ping(out, head, ping.value());
       });
   }

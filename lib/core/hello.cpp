@@ -60,8 +60,12 @@ void Membership::handshake_frame(RailSlot &rail, const wire::Frame &frame, std::
 }
 
 void Membership::hello_answered(Peer &peer, const wire::Frame &frame, std::span<const std::byte> bytes) {
-  bootstrap::Outcome outcome = peer.hello->receive(frame, bytes);
   const Path &path = peer.paths.front();
+  if (frame.header.kind == wire::Kind::challenge && peer.hello->has_remote()) {  // repeated: our PROOF was lost or is late
+    endpoint_.control().send_raw(path.local, path.address, &peer, peer.hello_frame);
+    return;
+  }
+  bootstrap::Outcome outcome = peer.hello->receive(frame, bytes);
   if (!outcome.reply.empty()) {
     peer.hello_frame = std::move(outcome.reply);
     peer.hello_sent = 0;

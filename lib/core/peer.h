@@ -29,7 +29,7 @@ struct Path {
 // object of the other side, or the sign that it gave the first up; the first frame tells (see sessions.cpp).
 struct Session {
   uint64_t own_token = 0;     // in frames to us
-  uint64_t remote_token = 0;  // in frames to the peer
+  uint64_t remote_token = 0;  // in frames to the peer; 0: a hello of ours that another handshake overtook
   bootstrap::ConnectionId lifeline = 0;  // 0: made in band
   bool confirmed = false;
   bool wants_accept = false;             // to be accepted once confirmed

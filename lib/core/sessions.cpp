@@ -73,7 +73,7 @@ Peer *Membership::receiver(const wire::Header &header) {
     if (peer->remote_epoch == 0 || peer->mailbox.pristine()) {
       // This session is surely with the other side's present peer object; an earlier one may not be.
       peer->remote_epoch = header.epoch;
-      peer->remote_token = session.remote_token;
+      if (session.remote_token != 0) peer->remote_token = session.remote_token;
     } else if (&session != &peer->sessions.front()) {
       peer = restart(*peer, Session(session));
       if (peer) peer->remote_epoch = header.epoch;
