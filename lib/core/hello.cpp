@@ -89,7 +89,7 @@ void Membership::hello_from(RailSlot &rail, const wire::Frame &frame, std::span<
     auto oldest = std::min_element(callers_.begin(), callers_.end(), [](const auto &a, const auto &b) {
       return a.second.expires < b.second.expires;
     });
-    callers_.erase(oldest);
+    forget_caller(oldest);
   }
   uint64_t own_token = 0;
   Caller caller{bootstrap::Handshake::responder(identity(),
@@ -107,7 +107,14 @@ void Membership::hello_from(RailSlot &rail, const wire::Frame &frame, std::span<
   caller.reply = std::move(outcome.reply);
   caller.expires = deadline_after(coarse_ns(), endpoint_.settings().handshake_timeout);
   endpoint_.control().send_raw(rail.index(), caller.address, nullptr, caller.reply);
-  if (outcome.error.is_ok()) callers_.emplace(own_token, std::move(caller));
+  if (outcome.error.is_ok() && callers_.emplace(own_token, std::move(caller)).second) return;
+  rail.fabric().remove(inserted.value());
+}
+
+// Peers hold their own reference to the address; a stranger's goes with it.
+Membership::Callers::iterator Membership::forget_caller(Callers::iterator caller) {
+  endpoint_.rails()[caller->second.rail]->fabric().remove(caller->second.address);
+  return callers_.erase(caller);
 }
 
 void Membership::proof_from(const wire::Frame &frame, std::span<const std::byte> bytes) {
@@ -124,7 +131,7 @@ void Membership::proof_from(const wire::Frame &frame, std::span<const std::byte>
   if (!caller.reply.empty()) endpoint_.control().send_raw(caller.rail, caller.address, nullptr, caller.reply);
   if (!outcome.error.is_ok()) {
     endpoint_.log().write(PIRN_LOG_WARN, "refused a peer in band: %s", outcome.error.text.c_str());
-    callers_.erase(found);
+    forget_caller(found);
   }
 }
 
@@ -152,7 +159,8 @@ void Membership::caller_established(Caller &caller, uint64_t own_token) {
 }
 
 void Membership::tick(uint64_t now) {
-  std::erase_if(callers_, [now](const auto &entry) { return now >= entry.second.expires; });
+  for (auto caller = callers_.begin(); caller != callers_.end();)
+    caller = now >= caller->second.expires ? forget_caller(caller) : std::next(caller);
   if (unconfirmed_ > 0) greet(now);
   if (unreferenced_) reap();
 }

@@ -7,13 +7,20 @@
 #include "base/random.h"
 #include "core/endpoint.h"
 
+#include <sodium.h>
+
 #include <algorithm>
+#include <cstring>
 
 namespace pirn::core {
 
 const char *peer_state_name(uint32_t state) {
   static const char *const names[] = {"connecting", "up", "suspect", "closed", "lost"};
   return state < std::size(names) ? names[state] : "?";
+}
+
+Membership::Membership(Endpoint &endpoint) : endpoint_(endpoint) {
+  random_bytes(token_secret_.data(), token_secret_.size());
 }
 
 const bootstrap::Identity &Membership::identity() {
@@ -76,7 +83,7 @@ Result<Peer *> Membership::create(const wire::Metadata &metadata, const std::str
 bootstrap::ConnectionId Membership::connect(const std::vector<bootstrap::SocketAddress> &addresses,
                                             uint64_t deadline_ns) {
   bootstrap::ConnectionId id = endpoint_.bootstrap().connect(addresses, deadline_ns);
-  attempts_.try_emplace(id);  // it may have failed, and been noted, already
+  attempts_.try_emplace(id);
   return id;
 }
 
@@ -98,12 +105,14 @@ uint64_t Membership::own_token(bootstrap::ConnectionId id) {
   return token;
 }
 
+// A function of who asks, so that nothing has to be remembered about strangers.
 uint64_t Membership::token_for(const wire::Hello &hello) {
-  constexpr size_t remembered = 4096;
-  if (given_tokens_.size() >= remembered) given_tokens_.clear();
-  uint64_t &token = given_tokens_[{hello.instance, hello.token}];
-  if (token == 0) token = random_u64();
-  return token;
+  std::array<unsigned char, sizeof(hello.instance) + sizeof(hello.token)> input;
+  std::memcpy(input.data(), hello.instance.data(), sizeof(hello.instance));
+  std::memcpy(input.data() + sizeof(hello.instance), &hello.token, sizeof(hello.token));
+  uint64_t token = 0;
+  crypto_shorthash(reinterpret_cast<unsigned char *>(&token), input.data(), input.size(), token_secret_.data());
+  return token | 1;
 }
 
 Status Membership::established(bootstrap::ConnectionId id, bool initiated, const wire::Hello &remote,
@@ -135,9 +144,10 @@ Status Membership::established(bootstrap::ConnectionId id, bool initiated, const
 }
 
 void Membership::connect_failed(bootstrap::ConnectionId id, const Status &why) {
-  Attempt &attempt = attempts_[id];
-  attempt.done = true;
-  attempt.status = why;
+  Attempt *waiting = attempt(id);
+  if (!waiting) return;
+  waiting->done = true;
+  waiting->status = why;
 }
 
 void Membership::lifeline_lost(bootstrap::ConnectionId id, const std::string &why) {
@@ -210,7 +220,6 @@ void Membership::ended(Peer &peer) {
   peer.hello.reset();
   auto found = instances_.find(peer.instance);
   if (found != instances_.end() && found->second == &peer) instances_.erase(found);
-  std::erase_if(given_tokens_, [&](const auto &entry) { return entry.first.first == peer.instance; });
   for (Session &session : peer.sessions) {
     tokens_.erase(session.own_token);
     if (session.lifeline != 0) {

@@ -6,6 +6,7 @@
 #include "bootstrap/bootstrap.h"
 #include "core/peer.h"
 
+#include <array>
 #include <deque>
 #include <map>
 #include <memory>
@@ -17,7 +18,7 @@ namespace pirn::core {
 
 class Membership : public bootstrap::Events {
  public:
-  explicit Membership(Endpoint &endpoint) : endpoint_(endpoint) {}
+  explicit Membership(Endpoint &endpoint);
 
   // A connect call in progress.
   struct Attempt {
@@ -86,6 +87,8 @@ class Membership : public bootstrap::Events {
   void hello_from(RailSlot &rail, const wire::Frame &frame, std::span<const std::byte> bytes);
   void proof_from(const wire::Frame &frame, std::span<const std::byte> bytes);
   void hello_answered(Peer &peer, const wire::Frame &frame, std::span<const std::byte> bytes);
+  using Callers = std::map<uint64_t, Caller>;
+  Callers::iterator forget_caller(Callers::iterator caller);
   void caller_established(Caller &caller, uint64_t own_token);
   bool referenced(const Peer &peer) const;
   void reap();
@@ -101,8 +104,8 @@ class Membership : public bootstrap::Events {
   std::vector<Peer *> callbacks_;
   bool background_ = false;
   bool with_callback_ = false;
-  std::map<uint64_t, Caller> callers_;  // by the token we gave them
-  std::map<std::pair<wire::Instance, uint64_t>, uint64_t> given_tokens_;  // (instance, its token) -> ours
+  Callers callers_;  // by the token we gave them
+  std::array<unsigned char, 16> token_secret_;
   bool unreferenced_ = false;           // some peer may have to be reaped
   size_t unconfirmed_ = 0;              // sessions that wait for their first frame
 };
