@@ -352,7 +352,8 @@ void close_endpoint__frees_every_object_of_the_fabric(void **) {
 
 }  // namespace
 
-int main() {
+int main(int argc, char **argv) {
+  if (argc > 1) cmocka_set_test_filter(argv[1]);
   const CMUnitTest tests[] = {
       cmocka_unit_test(write__error_entry_access__ends_access_with_provider_text),
       cmocka_unit_test(write__post_refused_for_good__ends_with_the_error),

@@ -295,7 +295,8 @@ void clear__forgets_what_was_to_be_sent_and_what_came_early(void **) {
 
 }  // namespace
 
-int main() {
+int main(int argc, char **argv) {
+  if (argc > 1) cmocka_set_test_filter(argv[1]);
   const CMUnitTest tests[] = {
       cmocka_unit_test(keep__frames_in_random_order__are_taken_in_order),
       cmocka_unit_test(keep__duplicates_waiting_or_taken__are_refused),

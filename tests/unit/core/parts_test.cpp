@@ -214,7 +214,8 @@ void list__each_may_unlink_the_item_it_visits(void **) {
 
 }  // namespace
 
-int main() {
+int main(int argc, char **argv) {
+  if (argc > 1) cmocka_set_test_filter(argv[1]);
   const CMUnitTest tests[] = {
       cmocka_unit_test(pool__up_to_the_limit__hands_out_distinct_slots),
       cmocka_unit_test(pool__released_id__is_not_found_even_when_the_slot_lives_again),

@@ -325,7 +325,8 @@ void posts__many_elements__say_that_more_follow_but_the_last(void **) {
 
 }  // namespace
 
-int main() {
+int main(int argc, char **argv) {
+  if (argc > 1) cmocka_set_test_filter(argv[1]);
   const CMUnitTest tests[] = {
       cmocka_unit_test(write__eagain_bursts__all_bytes_arrive),
       cmocka_unit_test(write__completions_reordered__notification_after_all_data),
