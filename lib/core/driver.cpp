@@ -23,7 +23,11 @@ static void relax() {
 #endif
 }
 
-Driver::Spell::Spell(Driver &driver) : spin_until(deadline_after(now_ns(), driver.spin_ns_)) {}
+void Driver::refresh(Spell &spell, uint64_t now) const {
+  if (!spell.fresh) return;
+  spell.fresh = false;
+  spell.spin_until = deadline_after(now, spin_ns_);
+}
 
 Driver::Driver(Endpoint &endpoint, ProgressMode mode, uint64_t spin_ns)
     : endpoint_(endpoint), mode_(mode), spin_ns_(mode == ProgressMode::spin ? UINT64_MAX : spin_ns) {}
@@ -92,16 +96,19 @@ bool Driver::turn(Guard &guard, Spell &spell) {
   size_t events = endpoint_.progress();
   endpoint_.run_callbacks(guard);
   if (events == 0) return false;
-  spell.spin_until = deadline_after(now_ns(), spin_ns_);
+  spell.fresh = true;
   if (callers_ > 1) followers_.notify_all();
   return true;
 }
 
-bool Driver::rest(Guard &guard, Spell &spell, uint64_t deadline) {
+bool Driver::rest(Guard &guard, Spell &spell, uint64_t timeout) {
   uint64_t now = now_ns();
+  if (spell.started == 0) spell.started = now;
+  uint64_t deadline = deadline_after(spell.started, timeout);
   if (now >= deadline) return false;
+  refresh(spell, now);
   if (now < spell.spin_until) make_room(guard);
-  else if (sleep(guard, deadline)) spell.spin_until = deadline_after(now_ns(), spin_ns_);
+  else spell.fresh = sleep(guard, deadline);
   return true;
 }
 
@@ -144,7 +151,7 @@ bool Driver::nap(Guard &guard) {
 
 void Driver::thread_main() {
   Guard guard(mutex_);
-  Spell spell(*this);
+  Spell spell;
   while (!stopping_) {
     if (nap(guard)) continue;
     size_t events = endpoint_.progress();
@@ -152,8 +159,9 @@ void Driver::thread_main() {
     make_room(guard);
     if (mode_ == ProgressMode::spin) continue;
     uint64_t now = now_ns();
-    if (events > 0) spell.spin_until = deadline_after(now, spin_ns_);
-    if (now >= spell.spin_until && sleep(guard, UINT64_MAX)) spell.spin_until = deadline_after(now_ns(), spin_ns_);
+    if (events > 0) spell.fresh = true;
+    refresh(spell, now);
+    if (now >= spell.spin_until) spell.fresh = sleep(guard, UINT64_MAX);
   }
 }
 

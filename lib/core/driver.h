@@ -37,15 +37,15 @@ class Driver {
     return guard;
   }
 
-  // Drives until done() holds (asked under the lock) or the deadline (now_ns()) passes. Returns done().
+  // Drives until done() holds (asked under the lock) or `timeout` ns have passed. Returns done().
   template <typename Done>
-  bool wait(Guard &guard, uint64_t deadline, Done &&done) {
+  bool wait(Guard &guard, uint64_t timeout, Done &&done) {
     Caller caller(*this);
-    Spell spell(*this);
+    Spell spell;
     while (!done()) {
       // What a round ends (a deadline, a lost peer) need not count as an event: ask before sleeping.
       if (turn(guard, spell) || done()) continue;
-      if (!rest(guard, spell, deadline)) return done();
+      if (!rest(guard, spell, timeout)) return done();
     }
     return true;
   }
@@ -78,14 +78,16 @@ class Driver {
     }
     Driver &driver;
   };
-  // How long this waiter has polled in vain.
+  // How long this waiter has polled in vain. The clock is first read when there is nothing to do.
   struct Spell {
-    explicit Spell(Driver &driver);
-    uint64_t spin_until;
+    uint64_t started = 0;
+    uint64_t spin_until = 0;
+    bool fresh = true;  // something happened since spin_until was set
   };
 
   bool turn(Guard &guard, Spell &spell);                     // one round; true: something happened
-  bool rest(Guard &guard, Spell &spell, uint64_t deadline);  // spins on or sleeps; false: the deadline passed
+  bool rest(Guard &guard, Spell &spell, uint64_t timeout);   // spins on or sleeps; false: the timeout passed
+  void refresh(Spell &spell, uint64_t now) const;
   bool sleep(Guard &guard, uint64_t until);                  // true: something is ready
   void thread_main();
   bool nap(Guard &guard);  // true: a caller is driving, nothing to do

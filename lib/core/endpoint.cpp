@@ -67,12 +67,14 @@ Endpoint::~Endpoint() {
       members_.each([&](Peer &peer) { all = all && peer.control_in_flight == 0; });
       return all;
     };
-    driver_.wait(guard, deadline_after(now_ns(), settings().quiet_time), quiet);
+    driver_.wait(guard, settings().quiet_time, quiet);
+    guard.unlock();
+    leave_neighbours(*this);
+    guard.lock();
     for (auto &rail : rails_)
       if (engine_.busy()) engine_.reset_rail(*rail);
   }
   driver_.stop();
-  leave_neighbours(*this);
   bootstrap_.reset();
   memory_.reset();
   rails_.clear();
@@ -157,7 +159,21 @@ bool Endpoint::may_sleep() {
   return true;
 }
 
+void Endpoint::reset_now() {
+  auto guard = driver_.lock();
+  reset_requested_ = false;
+  members_.each([this](Peer &peer) {
+    health_.lose(peer, PIRN_PEER_LOST, PIRN_ERR_PEER_LOST, "the rail had to be reset to make memory quiet");
+  });
+  for (auto &rail : rails_) engine_.reset_rail(*rail);
+}
+
 void Endpoint::run_callbacks(Driver::Guard &guard) {
+  if (reset_requested_) {
+    guard.unlock();
+    reset_among_neighbours(*this);
+    guard.lock();
+  }
   if (!members_.has_callbacks()) return;
   std::vector<Peer *> peers = members_.take_callbacks();
   pirn_accept_fn callback = accept_callback_;

@@ -122,6 +122,11 @@ class Endpoint {
   void rail_was_reset(RailSlot &rail, const Status &status, bool address_changed);
   void signal();  // a completion or a notification can be taken
 
+  // The provider maps its peers' memory: rails are reset only with the neighbours told (neighbours.h).
+  bool shares_memory_with_peers() const { return rails_.front()->fabric().profile().same_process_only; }
+  void request_reset() { reset_requested_ = true; }
+  void reset_now();  // takes the lock; ends all peers
+  uint64_t last_tick() const { return last_tick_; }  // coarse clock of this round of progress
   void neighbour_left(const wire::Instance &instance);  // takes the lock (neighbours.h)
 
   // -- For the driver (lock held)
@@ -170,6 +175,7 @@ class Endpoint {
   void *accept_arg_ = nullptr;
   uint64_t last_tick_ = 0;
   bool sockets_ready_ = true;
+  bool reset_requested_ = false;
   bool without_fd_ = false;        // some rail has no descriptor to sleep on
   int event_fd_ = -1;              // for the application, made when asked for
   bool event_set_ = false;
@@ -180,7 +186,7 @@ size_t Endpoint::poll(uint64_t timeout, size_t capacity, Take &&take) {
   auto guard = driver_.lock();
   if (engine_.completions.empty()) driver_.drive_once(guard);
   if (engine_.completions.empty() && timeout != PIRN_POLL_NOW)
-    driver_.wait(guard, deadline_after(now_ns(), timeout_or(timeout, settings().transfer_timeout)),
+    driver_.wait(guard, timeout_or(timeout, settings().transfer_timeout),
                  [this] { return !engine_.completions.empty(); });
   size_t taken = 0;
   while (taken < capacity && !engine_.completions.empty()) {

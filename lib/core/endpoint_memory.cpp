@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Regions and windows, as the API asks for them.
 #include "core/endpoint.h"
+#include "core/neighbours.h"
 
 #include <algorithm>
 #include <cstring>
@@ -48,7 +49,6 @@ Status Endpoint::advertise(Region *region, uint64_t offset, uint64_t length, uin
 }
 
 Status Endpoint::withdraw(Region *region, uint64_t id, uint64_t timeout) {
-  uint64_t deadline = deadline_after(now_ns(), timeout_or(timeout, settings().transfer_timeout));
   auto guard = driver_.lock();
   Advertised *window = memory_->find(id);
   if (!window || window->region != region)
@@ -56,7 +56,14 @@ Status Endpoint::withdraw(Region *region, uint64_t id, uint64_t timeout) {
   if (window->withdrawing) return fail(PIRN_ERR_BUSY, "window %llu is being withdrawn already", static_cast<ull>(id));
   windows_.withdraw(*window);
   driver_.posted();
-  if (!driver_.wait(guard, deadline, [&] { return windows_.quiet(*window); })) windows_.cut_off(*window);
+  if (!driver_.wait(guard, timeout_or(timeout, settings().transfer_timeout), [&] { return windows_.quiet(*window); })) {
+    if (shares_memory_with_peers()) {
+      guard.unlock();
+      reset_among_neighbours(*this);
+      guard.lock();
+    }
+    windows_.cut_off(*window);
+  }
   memory_->erase(window);
   return Status::ok();
 }

@@ -71,10 +71,9 @@ Result<std::string> Endpoint::listen_address() {
 }
 
 Result<Peer *> Endpoint::accept(uint64_t timeout) {
-  uint64_t deadline = deadline_after(now_ns(), timeout_or(timeout, settings().connect_timeout));
   auto guard = driver_.lock();
   Peer *peer = nullptr;
-  driver_.wait(guard, deadline, [&] { return (peer = members_.next_accepted()) != nullptr; });
+  driver_.wait(guard, timeout_or(timeout, settings().connect_timeout), [&] { return (peer = members_.next_accepted()) != nullptr; });
   if (!peer) return fail(PIRN_ERR_TIMEOUT, "no peer connected in time");
   return peer;
 }
@@ -87,12 +86,12 @@ void Endpoint::accept_background(bool on, pirn_accept_fn callback, void *arg) {
 }
 
 Result<Peer *> Endpoint::connect(const std::string &address, uint64_t timeout) {
-  uint64_t deadline = deadline_after(now_ns(), timeout_or(timeout, settings().connect_timeout));
+  timeout = timeout_or(timeout, settings().connect_timeout);
   auto resolved = bootstrap::resolve(address, false);
   if (!resolved.is_ok()) return resolved.status();
   auto guard = driver_.lock();
-  bootstrap::ConnectionId id = members_.connect(resolved.value(), deadline);
-  driver_.wait(guard, deadline, [&] { return members_.attempt(id)->done; });
+  bootstrap::ConnectionId id = members_.connect(resolved.value(), deadline_after(now_ns(), timeout));
+  driver_.wait(guard, timeout, [&] { return members_.attempt(id)->done; });
   Membership::Attempt attempt = *members_.attempt(id);
   members_.abandon(id);
   if (!attempt.done) return fail(PIRN_ERR_TIMEOUT, "%s did not complete the handshake in time", address.c_str());
@@ -116,9 +115,8 @@ static Status ended_status(const Peer &peer) {
 }
 
 Status Endpoint::wait_up(Peer &peer, uint64_t timeout) {
-  uint64_t deadline = deadline_after(now_ns(), timeout_or(timeout, settings().connect_timeout));
   auto guard = driver_.lock();
-  driver_.wait(guard, deadline, [&] { return peer.state == PIRN_PEER_UP || !peer.live(); });
+  driver_.wait(guard, timeout_or(timeout, settings().connect_timeout), [&] { return peer.state == PIRN_PEER_UP || !peer.live(); });
   if (peer.state == PIRN_PEER_UP) return Status::ok();
   if (!peer.live()) return ended_status(peer);
   return fail(PIRN_ERR_TIMEOUT, "peer %s is still %s", peer.address.c_str(), peer_state_name(peer.state));

@@ -263,8 +263,7 @@ Status Endpoint::wait(pirn_transfer id, uint64_t timeout, pirn_result *result) {
       driver_.drive_once(guard);
       op = ops_.find(id);
     } else {
-      uint64_t deadline = deadline_after(now_ns(), timeout_or(timeout, settings().transfer_timeout));
-      driver_.wait(guard, deadline, [&] { return (op = ops_.find(id)) == nullptr || op->terminal(); });
+      driver_.wait(guard, timeout_or(timeout, settings().transfer_timeout), [&] { return (op = ops_.find(id)) == nullptr || op->terminal(); });
     }
     if (!op) return fail(PIRN_ERR_INVALID, "transfer 0x%llx was released by another thread", static_cast<ull>(id));
   }
@@ -302,7 +301,7 @@ Status Endpoint::take_notification(uint64_t timeout, std::span<std::byte> room, 
   auto guard = driver_.lock();
   if (!control_.has_notification()) driver_.drive_once(guard);
   if (!control_.has_notification() && timeout != PIRN_POLL_NOW)
-    driver_.wait(guard, deadline_after(now_ns(), timeout_or(timeout, settings().transfer_timeout)),
+    driver_.wait(guard, timeout_or(timeout, settings().transfer_timeout),
                  [this] { return control_.has_notification(); });
   if (!control_.has_notification()) return {PIRN_IN_PROGRESS, {}};
   Notification &first = control_.front();

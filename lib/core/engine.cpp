@@ -156,8 +156,7 @@ Engine::Step Engine::issue_one(Op &op) {
   piece->op = &op;
   piece->start = range.start;
   piece->bytes = parts.bytes;
-  bool more = !repeating && cursor.element < op.count;
-  fabric::Rma rma{parts.local, parts.descriptors, parts.count, parts.remote, parts.count, path.address, piece, more};
+  fabric::Rma rma{parts.local, parts.descriptors, parts.count, parts.remote, parts.count, path.address, piece};
   int error = 0;
   auto result = op.kind == OpKind::write ? rail.fabric().write(rma, &error) : rail.fabric().read(rma, &error);
   if (result != fabric::PostResult::posted) {

@@ -122,7 +122,6 @@ void Engine::tick(uint64_t now) {
       end(op, PIRN_ERR_TIMEOUT, why);
     });
   }
-  std::vector<bool> stuck(endpoint_.rails().size(), false);
   bool any = false;
   draining_.each([&](Op &op) {
     if (now < op.drain_deadline) return;
@@ -131,10 +130,12 @@ void Engine::tick(uint64_t now) {
   });
   if (!any) return;
   for (auto &rail : endpoint_.rails()) {
+    bool stuck = false;
     rail->each_in_flight([&](Piece &piece) {
-      if (piece.op->phase == OpPhase::draining && now >= piece.op->drain_deadline) stuck[rail->index()] = true;
+      stuck = stuck || (piece.op->phase == OpPhase::draining && now >= piece.op->drain_deadline);
     });
-    if (stuck[rail->index()]) reset_rail(*rail);
+    if (stuck && endpoint_.shares_memory_with_peers()) endpoint_.request_reset();
+    else if (stuck) reset_rail(*rail);
   }
 }
 

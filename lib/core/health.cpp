@@ -19,7 +19,7 @@ void Health::watch(Peer &peer) {
 }
 
 void Health::heard(Peer &peer) {
-  peer.last_heard = coarse_ns();
+  peer.last_heard = endpoint_.last_tick();
 }
 
 // Nothing is in flight and yet the provider takes nothing: it is connecting again to a peer that may be gone.

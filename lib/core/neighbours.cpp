@@ -26,4 +26,11 @@ void leave_neighbours(Endpoint &endpoint) {
   for (Endpoint *other : neighbours()) other->neighbour_left(endpoint.instance());
 }
 
+void reset_among_neighbours(Endpoint &endpoint) {
+  std::lock_guard guard(neighbours_mutex);
+  for (Endpoint *other : neighbours())
+    if (other != &endpoint) other->neighbour_left(endpoint.instance());
+  endpoint.reset_now();
+}
+
 }  // namespace pirn::core

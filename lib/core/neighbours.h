@@ -11,5 +11,8 @@ class Endpoint;
 void join_neighbours(Endpoint &endpoint);
 // Call without any endpoint's lock held, before the rails go. No effect if it never joined.
 void leave_neighbours(Endpoint &endpoint);
+// Resets the endpoint's rails once no neighbour uses them: to the neighbours it is as if it had closed. Call without any
+// endpoint's lock held.
+void reset_among_neighbours(Endpoint &endpoint);
 
 }  // namespace pirn::core

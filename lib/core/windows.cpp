@@ -112,7 +112,8 @@ void Windows::withdraw(Advertised &window) {
 void Windows::cut_off(Advertised &window) {
   for (Peer *peer : window.importers)
     endpoint_.health().suspect(*peer, "it did not stop using a withdrawn window", false);
-  for (auto &rail : endpoint_.rails()) endpoint_.engine().reset_rail(*rail);
+  if (!endpoint_.shares_memory_with_peers())
+    for (auto &rail : endpoint_.rails()) endpoint_.engine().reset_rail(*rail);
   window.importers.clear();
 }
 

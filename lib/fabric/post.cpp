@@ -31,13 +31,13 @@ fi_msg_rma message_of(const Rma &rma) {
 PostResult Rail::write(const Rma &rma, int *error) {
   if (!state_->ep) return result_of(-FI_EOPBADSTATE, error);
   fi_msg_rma message = message_of(rma);
-  return result_of(fi_writemsg(state_->ep.get(), &message, state_->write_flags | (rma.more ? FI_MORE : 0)), error);
+  return result_of(fi_writemsg(state_->ep.get(), &message, state_->write_flags), error);
 }
 
 PostResult Rail::read(const Rma &rma, int *error) {
   if (!state_->ep) return result_of(-FI_EOPBADSTATE, error);
   fi_msg_rma message = message_of(rma);
-  return result_of(fi_readmsg(state_->ep.get(), &message, FI_COMPLETION | (rma.more ? FI_MORE : 0)), error);
+  return result_of(fi_readmsg(state_->ep.get(), &message, FI_COMPLETION), error);
 }
 
 PostResult Rail::send(FabricAddress peer, const void *data, size_t length, void *descriptor, Work *work, int *error) {

@@ -178,7 +178,7 @@ bool plausible_address(uint32_t format, const std::byte *bytes, size_t length, s
 Result<FabricAddress> Rail::insert(std::span<const std::byte> address) {
   // A copy: aligned, and with a terminator behind a string that lacks one.
   alignas(16) std::byte copy[FI_NAME_MAX + 1] = {};
-  if (address.size() <= FI_NAME_MAX) memcpy(copy, address.data(), address.size());
+  if (!address.empty() && address.size() <= FI_NAME_MAX) memcpy(copy, address.data(), address.size());
   if (address.empty() || address.size() > FI_NAME_MAX ||
       !plausible_address(state_->info->addr_format, copy, address.size(), state_->address.size()))
     return fail(PIRN_ERR_INVALID, "%s: an address of %zu bytes is not one of this fabric's", state_->name.c_str(),

@@ -47,7 +47,6 @@ struct Rma {
   size_t remote_count;
   FabricAddress peer;
   Work *work;
-  bool more;  // another post follows at once
 };
 
 enum class PostResult : uint8_t { posted, again, failed };

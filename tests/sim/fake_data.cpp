@@ -233,7 +233,6 @@ ssize_t post_rma(Endpoint &from, Kind kind, const fi_msg_rma &message, uint64_t 
     return -FI_EAGAIN;
   }
   (kind == Kind::write ? current->counters.writes : current->counters.reads)++;
-  if (flags & FI_MORE) current->counters.more++;
   uint64_t done = FI_RMA | (kind == Kind::write ? FI_WRITE : FI_READ);
   if (target && placed_later(from, kind, flags)) {
     Operation later = {};

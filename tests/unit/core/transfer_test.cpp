@@ -311,18 +311,6 @@ void prepared__posted_several_times_at_once__each_is_whole(void **) {
   require(rig.a.endpoint->release(prepared), "release");
 }
 
-void posts__many_elements__say_that_more_follow_but_the_last(void **) {
-  RigOptions options;
-  options.persona.local_parts = options.persona.remote_parts = 1;
-  Rig rig(options);
-  uint64_t writes = rig.fake.counters().writes, more = rig.fake.counters().more;
-  std::vector<Segment> segments;
-  for (uint64_t i = 0; i < 20; ++i) segments.push_back(rig.segment(i * 128, i * 128, 64));
-  expect_ok(rig.finish(rig.vectored(OpKind::write, segments)), 20 * 64);
-  assert_int_equal(rig.fake.counters().writes - writes, 20);
-  assert_int_equal(rig.fake.counters().more - more, 19);
-}
-
 }  // namespace
 
 int main(int argc, char **argv) {
@@ -346,7 +334,6 @@ int main(int argc, char **argv) {
       cmocka_unit_test(max_transfers__reached__refuses_until_one_is_released),
       cmocka_unit_test(prepared__post_select__pairs_what_the_indices_say),
       cmocka_unit_test(prepared__posted_several_times_at_once__each_is_whole),
-      cmocka_unit_test(posts__many_elements__say_that_more_follow_but_the_last),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

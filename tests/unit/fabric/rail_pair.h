@@ -145,7 +145,7 @@ struct OneRma {
     local = {from.bytes.data() + local_offset, to.length};
     descriptor = Rail::descriptor(from.registration);
     remote = to;
-    rma = {&local, &descriptor, 1, &remote, 1, peer, &work, false};
+    rma = {&local, &descriptor, 1, &remote, 1, peer, &work};
   }
   OneRma(const OneRma &) = delete;
 };

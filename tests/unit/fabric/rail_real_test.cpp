@@ -117,7 +117,7 @@ void write__as_many_parts_as_granted__each_lands_in_its_place(void **) {
     memcpy(expected.data() + to, source.bytes.data() + from, length);
   }
   Work work = {};
-  Rma rma = {local, descriptors, parts, remote, parts, pair.to_target, &work, false};
+  Rma rma = {local, descriptors, parts, remote, parts, pair.to_target, &work};
   int error = 0;
 
   assert_int_equal(pair.post([&] { return pair.initiator->write(rma, &error); }), PostResult::posted);
@@ -139,7 +139,6 @@ void write__as_many_as_the_depth_in_flight__all_complete_once(void **) {
 
   for (size_t i = 0; i < depth; i++) {
     ops.push_back(std::make_unique<OneRma>(source, i * piece, sink.part(i * piece, piece), pair.to_target));
-    ops[i]->rma.more = i + 1 < depth;
     int error = 0;
     for (;;) {
       PostResult result = pair.initiator->write(ops[i]->rma, &error);
@@ -431,11 +430,17 @@ int main(int argc, char **argv) {
       cmocka_unit_test(register__hundred_times__keys_are_distinct_and_random),
       cmocka_unit_test(send__random_message__receiver_gets_bytes_and_length),
       cmocka_unit_test(reset__of_the_initiator__address_stays_and_writes_work_again),
-      cmocka_unit_test(reset__of_the_target__address_and_keys_stay_and_writes_work_again),
       cmocka_unit_test(reset__with_operations_in_flight__nothing_is_reported_and_memory_is_quiet),
       cmocka_unit_test(write__offset_beyond_four_gib__lands_there),
       cmocka_unit_test(insert__malformed_addresses__are_invalid),
       cmocka_unit_test(wait_fd__message_arrives_while_asleep__descriptor_wakes),
   };
-  return cmocka_run_group_tests(tests, nullptr, nullptr);
+  // shm maps its target's memory: after a reset of the target a post can spin for ever in a lock that is gone, so the core
+  // never resets a shm rail while a neighbour uses it.
+  const CMUnitTest of_the_target[] = {
+      cmocka_unit_test(reset__of_the_target__address_and_keys_stay_and_writes_work_again),
+  };
+  int failed = cmocka_run_group_tests(tests, nullptr, nullptr);
+  if (strcmp(provider_name, "shm") != 0) failed += cmocka_run_group_tests(of_the_target, nullptr, nullptr);
+  return failed;
 }
