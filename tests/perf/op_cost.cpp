@@ -171,7 +171,7 @@ void rail_alone(Bench &bench, uint64_t operations) {
   for (uint64_t i = 0; i < operations; ++i) {
     int error = 0;
     Status failure;
-    if (rail.write({&local, &descriptor, 1, &remote, 1, window.peer->paths.front().address, &work, false}, &error) !=
+    if (rail.write({&local, &descriptor, 1, &remote, 1, window.peer->paths.front().address, &work}, &error) !=
         fabric::PostResult::posted)
       give_up("rail", "the post was refused");
     if (rail.poll(&done, 1, &failure) != 1 || done.error != 0 || done.work != &work) give_up("rail", "no completion");

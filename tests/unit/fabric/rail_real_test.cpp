@@ -371,7 +371,7 @@ void wait_fd__message_arrives_while_asleep__descriptor_wakes(void **) {
   RailPair pair = open_pair();
   if (strcmp(provider_name, "shm") == 0) {
     assert_int_equal(pair.target->wait_fd(), -1);
-    assert_false(pair.target->may_sleep());
+    assert_true(pair.target->may_sleep());
     return;
   }
   Block message(*pair.initiator, 64, 0, random), buffer(*pair.target, 64, 0, random);
