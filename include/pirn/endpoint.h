@@ -73,8 +73,8 @@ typedef void (*pirn_accept_fn)(void *arg, pirn_peer *peer);
 PIRN_API pirn_status pirn_endpoint_accept_start(pirn_endpoint *endpoint, pirn_accept_fn callback, void *arg);
 PIRN_API pirn_status pirn_endpoint_accept_stop(pirn_endpoint *endpoint);
 
-/* Makes progress once without blocking. *events (may be NULL): how much happened;
- * 0 means that it is safe to sleep on pirn_endpoint_fd for at most 10 ms (manual mode). */
+/* Makes progress once without blocking. *events (may be NULL): how much happened; 0 means that it is
+ * safe to sleep on pirn_endpoint_fd, if that was asked for before, for at most 10 ms (manual mode). */
 PIRN_API pirn_status pirn_endpoint_progress(pirn_endpoint *endpoint, uint64_t *events);
 
 /* A descriptor for poll/epoll/select, owned by the endpoint. With a progress

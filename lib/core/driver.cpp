@@ -88,7 +88,7 @@ void Driver::make_room(Guard &guard) {
   // Bounded: the one who wants it may not be running, and several pollers must not wait for each other.
   for (int i = 0; i < 100 && wanted_.load(std::memory_order_relaxed) > 0; ++i) relax();
   if (wanted_.load(std::memory_order_relaxed) > 0) sched_yield();
-  lock_wanted(guard);
+  relock(guard);
 }
 
 bool Driver::turn(Guard &guard, Spell &spell) {
@@ -115,6 +115,12 @@ bool Driver::rest(Guard &guard, Spell &spell, uint64_t timeout) {
 bool Driver::sleep(Guard &guard, uint64_t until) {
   uint64_t now = now_ns();
   uint64_t longest = endpoint_.longest_sleep();
+  if (longest == 0) {
+    guard.unlock();
+    sched_yield();
+    relock(guard);
+    return false;
+  }
   until = std::min(until, endpoint_.next_deadline());
   uint64_t duration = std::min(longest, until > now ? until - now : 0);
   if (sleeping_) {
@@ -127,7 +133,7 @@ bool Driver::sleep(Guard &guard, uint64_t until) {
   epoll_event events[8];
   auto timeout_ms = static_cast<int>((duration + ns_per_ms - 1) / ns_per_ms);
   int ready = epoll_wait(epoll_, events, 8, timeout_ms);
-  guard.lock();
+  relock(guard);
   sleeping_ = false;
   long_sleep_ = false;
   for (int i = 0; i < ready; ++i) {

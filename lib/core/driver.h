@@ -33,8 +33,14 @@ class Driver {
   // For callers of the API.
   Guard lock() {
     Guard guard(mutex_, std::try_to_lock);
-    if (!guard.owns_lock()) lock_wanted(guard);
+    if (!guard.owns_lock()) relock(guard);
     return guard;
+  }
+  // Takes the lock again and says so meanwhile, so that whoever polls under it lets go.
+  void relock(Guard &guard) {
+    wanted_.fetch_add(1, std::memory_order_relaxed);
+    guard.lock();
+    wanted_.fetch_sub(1, std::memory_order_relaxed);
   }
 
   // Drives until done() holds (asked under the lock) or `timeout` ns have passed. Returns done().
@@ -61,12 +67,6 @@ class Driver {
   void add_fd(int fd);
 
  private:
-  // Takes the lock and says so meanwhile, so that whoever polls under it lets go.
-  void lock_wanted(Guard &guard) {
-    wanted_.fetch_add(1, std::memory_order_relaxed);
-    guard.lock();
-    wanted_.fetch_sub(1, std::memory_order_relaxed);
-  }
   void make_room(Guard &guard);  // lets those who want the lock have it
 
   // A caller inside wait(): the thread keeps off.

@@ -70,7 +70,7 @@ Endpoint::~Endpoint() {
     driver_.wait(guard, settings().quiet_time, quiet);
     guard.unlock();
     leave_neighbours(*this);
-    guard.lock();
+    driver_.relock(guard);
     for (auto &rail : rails_)
       if (engine_.busy()) engine_.reset_rail(*rail);
   }
@@ -148,8 +148,9 @@ void Endpoint::tick() {
 
 uint64_t Endpoint::longest_sleep() const {
   constexpr uint64_t retry_sleep = ns_per_ms;  // the provider refused something and raises no descriptor when it would take it
-  // Without descriptors the peers' requests are found by looking.
+  // Without descriptors the peers' requests are found by looking, and own transfers by never looking away.
   if (idle()) return without_fd_ ? 4 * ns_per_ms : ns_per_s;
+  if (without_fd_ && engine_.busy()) return 0;
   return without_fd_ || engine_.waiting() || control_.talking() ? retry_sleep : busy_sleep;
 }
 
@@ -172,7 +173,7 @@ void Endpoint::run_callbacks(Driver::Guard &guard) {
   if (reset_requested_) {
     guard.unlock();
     reset_among_neighbours(*this);
-    guard.lock();
+    driver_.relock(guard);
   }
   if (!members_.has_callbacks()) return;
   std::vector<Peer *> peers = members_.take_callbacks();
@@ -180,7 +181,7 @@ void Endpoint::run_callbacks(Driver::Guard &guard) {
   void *arg = accept_arg_;
   guard.unlock();
   for (Peer *peer : peers) callback(arg, reinterpret_cast<pirn_peer *>(peer));
-  guard.lock();
+  driver_.relock(guard);
 }
 
 void Endpoint::rail_was_reset(RailSlot &rail, const Status &status, bool address_changed) {
@@ -231,11 +232,12 @@ Result<int> Endpoint::event_fd() {
 
 uint64_t Endpoint::progress_manually() {
   auto guard = driver_.lock();
-  sockets_ready_ = true;
+  bool may_be_polled = event_fd_ >= 0;
+  if (may_be_polled) sockets_ready_ = true;
   size_t events = progress();
   run_callbacks(guard);
-  // Sleeping is safe only once the provider has agreed to raise its descriptor.
-  if (events == 0 && (longest_sleep() < busy_sleep || !may_sleep())) events = 1;
+  // Sleeping is safe only once the provider has agreed to raise its descriptor; a caller that only polls need not pay for it.
+  if (events == 0 && may_be_polled && (longest_sleep() < busy_sleep || !may_sleep())) events = 1;
   return events;
 }
 

@@ -60,7 +60,7 @@ Status Endpoint::withdraw(Region *region, uint64_t id, uint64_t timeout) {
     if (shares_memory_with_peers()) {
       guard.unlock();
       reset_among_neighbours(*this);
-      guard.lock();
+      driver_.relock(guard);
     }
     windows_.cut_off(*window);
   }
