@@ -29,7 +29,8 @@ pirn_status pirn_transfer_test(pirn_endpoint *endpoint, pirn_transfer transfer, 
 
 pirn_status pirn_transfer_wait(pirn_endpoint *endpoint, pirn_transfer transfer, uint64_t timeout_ns,
                                pirn_result *result) {
-  return with_result(endpoint, result, [&](pirn_result *out) { return unwrap(endpoint)->wait(transfer, timeout_ns, out); });
+  return with_result(endpoint, result,
+                     [&](pirn_result *out) { return unwrap(endpoint)->wait(transfer, timeout_ns, out); });
 }
 
 pirn_status pirn_transfer_cancel(pirn_endpoint *endpoint, pirn_transfer transfer) {

@@ -19,10 +19,17 @@ static Result<core::EndpointOptions> options_of(const pirn_endpoint_params &p, c
                          : settings.progress == "spin" ? core::ProgressMode::spin
                                                        : core::ProgressMode::thread;
       break;
-    case PIRN_PROGRESS_THREAD: options.progress = core::ProgressMode::thread; break;
-    case PIRN_PROGRESS_SPIN: options.progress = core::ProgressMode::spin; break;
-    case PIRN_PROGRESS_MANUAL: options.progress = core::ProgressMode::manual; break;
-    default: return fail(PIRN_ERR_INVALID, "progress %u: expected one of PIRN_PROGRESS_* (0..3)", p.progress);
+    case PIRN_PROGRESS_THREAD:
+      options.progress = core::ProgressMode::thread;
+      break;
+    case PIRN_PROGRESS_SPIN:
+      options.progress = core::ProgressMode::spin;
+      break;
+    case PIRN_PROGRESS_MANUAL:
+      options.progress = core::ProgressMode::manual;
+      break;
+    default:
+      return fail(PIRN_ERR_INVALID, "progress %u: expected one of PIRN_PROGRESS_* (0..3)", p.progress);
   }
   return options;
 }

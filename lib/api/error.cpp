@@ -43,23 +43,41 @@ const char *pirn_last_error(void) { return pirn::api::last_text; }
 
 const char *pirn_status_string(pirn_status status) {
   switch (status) {
-    case PIRN_OK: return "ok";
-    case PIRN_IN_PROGRESS: return "in progress";
-    case PIRN_ERR_AGAIN: return "resource used up, try again";
-    case PIRN_ERR_TIMEOUT: return "timed out";
-    case PIRN_ERR_INVALID: return "invalid argument";
-    case PIRN_ERR_RANGE: return "out of range";
-    case PIRN_ERR_ACCESS: return "access not granted";
-    case PIRN_ERR_BUSY: return "busy";
-    case PIRN_ERR_TOO_SMALL: return "buffer too small";
-    case PIRN_ERR_PEER_LOST: return "peer lost";
-    case PIRN_ERR_REFUSED: return "refused by the peer";
-    case PIRN_ERR_WINDOW_GONE: return "window withdrawn";
-    case PIRN_ERR_CANCELLED: return "cancelled";
-    case PIRN_ERR_UNAVAILABLE: return "not available here";
-    case PIRN_ERR_NO_MEMORY: return "out of memory";
-    case PIRN_ERR_IO: return "input/output error";
-    case PIRN_ERR_INTERNAL: return "internal error";
-    default: return "unknown status";
+    case PIRN_OK:
+      return "ok";
+    case PIRN_IN_PROGRESS:
+      return "in progress";
+    case PIRN_ERR_AGAIN:
+      return "resource used up, try again";
+    case PIRN_ERR_TIMEOUT:
+      return "timed out";
+    case PIRN_ERR_INVALID:
+      return "invalid argument";
+    case PIRN_ERR_RANGE:
+      return "out of range";
+    case PIRN_ERR_ACCESS:
+      return "access not granted";
+    case PIRN_ERR_BUSY:
+      return "busy";
+    case PIRN_ERR_TOO_SMALL:
+      return "buffer too small";
+    case PIRN_ERR_PEER_LOST:
+      return "peer lost";
+    case PIRN_ERR_REFUSED:
+      return "refused by the peer";
+    case PIRN_ERR_WINDOW_GONE:
+      return "window withdrawn";
+    case PIRN_ERR_CANCELLED:
+      return "cancelled";
+    case PIRN_ERR_UNAVAILABLE:
+      return "not available here";
+    case PIRN_ERR_NO_MEMORY:
+      return "out of memory";
+    case PIRN_ERR_IO:
+      return "input/output error";
+    case PIRN_ERR_INTERNAL:
+      return "internal error";
+    default:
+      return "unknown status";
   }
 }

@@ -8,8 +8,8 @@
 
 namespace pirn::api {
 
-#define PIRN_HANDLE(c_type, core_type)                                                                \
-  inline core_type *unwrap(c_type *handle) { return reinterpret_cast<core_type *>(handle); }          \
+#define PIRN_HANDLE(c_type, core_type)                                                       \
+  inline core_type *unwrap(c_type *handle) { return reinterpret_cast<core_type *>(handle); } \
   inline c_type *wrap(core_type *object) { return reinterpret_cast<c_type *>(object); }
 PIRN_HANDLE(pirn_context, core::Context)
 PIRN_HANDLE(pirn_endpoint, core::Endpoint)

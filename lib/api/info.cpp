@@ -7,7 +7,8 @@ using namespace pirn;
 using namespace pirn::api;
 
 static Status past_end(const char *what, uint64_t index, size_t count) {
-  return fail(PIRN_ERR_RANGE, "%s %llu does not exist: there are %zu", what, static_cast<unsigned long long>(index), count);
+  return fail(PIRN_ERR_RANGE, "%s %llu does not exist: there are %zu", what, static_cast<unsigned long long>(index),
+              count);
 }
 
 extern "C" {
@@ -19,8 +20,8 @@ pirn_status pirn_info_setting(pirn_context *context, uint64_t index, pirn_settin
     const auto &report = unwrap(context)->setting_report();
     if (index >= report.size()) return past_end("setting", index, report.size());
     const SettingReport &row = report[index];
-    pirn_setting_info out{sizeof(out), row.name.c_str(), row.value.c_str(), row.default_value.c_str(),
-                          row.allowed.c_str(), row.doc.c_str(), row.source, 0};
+    pirn_setting_info out{sizeof(out),         row.name.c_str(), row.value.c_str(), row.default_value.c_str(),
+                          row.allowed.c_str(), row.doc.c_str(),  row.source,        0};
     export_result(out, info);
     return Status::ok();
   });
@@ -33,8 +34,12 @@ pirn_status pirn_info_provider(pirn_context *context, uint64_t index, pirn_provi
     const auto &found = unwrap(context)->providers();
     if (index >= found.size()) return past_end("provider", index, found.size());
     const fabric::ProviderFound &row = found[index];
-    pirn_provider_info out{sizeof(out), row.profile->name, row.fabric_provider.c_str(), row.reason.c_str(),
-                           row.reason.empty() ? 1u : 0u, static_cast<uint32_t>(row.nics.size())};
+    pirn_provider_info out{sizeof(out),
+                           row.profile->name,
+                           row.fabric_provider.c_str(),
+                           row.reason.c_str(),
+                           row.reason.empty() ? 1u : 0u,
+                           static_cast<uint32_t>(row.nics.size())};
     export_result(out, info);
     return Status::ok();
   });
@@ -48,8 +53,9 @@ pirn_status pirn_info_nic(pirn_context *context, uint64_t index, pirn_nic_info *
     for (const fabric::ProviderFound &provider : unwrap(context)->providers()) {
       for (const fabric::Nic &nic : provider.nics) {
         if (seen++ != index) continue;
-        pirn_nic_info out{sizeof(out), nic.profile->name, nic.name.c_str(), nic.address.c_str(), nic.pci_address.c_str(),
-                          nic.link_speed, nic.max_message};
+        pirn_nic_info out{sizeof(out),         nic.profile->name,       nic.name.c_str(),
+                          nic.address.c_str(), nic.pci_address.c_str(), nic.link_speed,
+                          nic.max_message};
         export_result(out, info);
         return Status::ok();
       }
@@ -64,8 +70,8 @@ const char *pirn_info_libfabric_version(void) {
 }
 
 const char *pirn_info_build(void) {
-  static const std::string build = text("pirn %s, compiler %s, libfabric headers %s", pirn_version_string(), __VERSION__,
-                                        fabric::header_version().c_str());
+  static const std::string build = text("pirn %s, compiler %s, libfabric headers %s", pirn_version_string(),
+                                        __VERSION__, fabric::header_version().c_str());
   return build.c_str();
 }
 

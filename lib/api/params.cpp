@@ -65,10 +65,13 @@ Status import_status(const Layout &layout, const void *caller, void *copy) {
     case Import::absent:
     case Import::same:
     case Import::older:
-    case Import::newer: return Status::ok();
+    case Import::newer:
+      return Status::ok();
     case Import::too_small:
-    case Import::too_large: return check_struct_size(layout, result.where);
-    case Import::unknown_field: break;
+    case Import::too_large:
+      return check_struct_size(layout, result.where);
+    case Import::unknown_field:
+      break;
   }
   return fail(PIRN_ERR_INVALID,
               "%s: byte %zu is not zero, but this library (%s) knows no field there; "

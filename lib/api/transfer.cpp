@@ -13,7 +13,8 @@ static Status import_options(const pirn_transfer_params *params, core::TransferO
   pirn_transfer_params p;
   if (Status bad = import_params(params, &p); !bad.is_ok()) return bad;
   if (p.flags & ~static_cast<uint64_t>(PIRN_TRANSFER_QUEUED))
-    return fail(PIRN_ERR_INVALID, "flags 0x%llx: only PIRN_TRANSFER_QUEUED (1) is known", static_cast<unsigned long long>(p.flags));
+    return fail(PIRN_ERR_INVALID, "flags 0x%llx: only PIRN_TRANSFER_QUEUED (1) is known",
+                static_cast<unsigned long long>(p.flags));
   if (p.notify_length > 0 && !p.notify) return missing("notify");
   options->notify = {static_cast<const std::byte *>(p.notify), p.notify_length};
   options->timeout = p.timeout_ns;
@@ -41,7 +42,8 @@ static core::Segment segment_of(const pirn_segment &in) {
 static Status check_list(const pirn_segment *segments, uint64_t count) {
   if (!segments) return missing("segments");
   if (count == 0 || count > PIRN_VECTOR_MAX)
-    return fail(PIRN_ERR_RANGE, "%llu elements: 1..%u are allowed", static_cast<unsigned long long>(count), PIRN_VECTOR_MAX);
+    return fail(PIRN_ERR_RANGE, "%llu elements: 1..%u are allowed", static_cast<unsigned long long>(count),
+                PIRN_VECTOR_MAX);
   if (!segments[0].region) return fail(PIRN_ERR_INVALID, "element 0: region is NULL");
   return Status::ok();
 }
@@ -63,12 +65,14 @@ extern "C" {
 
 pirn_status pirn_write(pirn_region *region, uint64_t local_offset, pirn_window *window, uint64_t remote_offset,
                        uint64_t length, const pirn_transfer_params *params, pirn_transfer *transfer) {
-  return move(core::OpKind::write, {unwrap(region), local_offset, unwrap(window), remote_offset, length}, params, transfer);
+  return move(core::OpKind::write, {unwrap(region), local_offset, unwrap(window), remote_offset, length}, params,
+              transfer);
 }
 
 pirn_status pirn_read(pirn_region *region, uint64_t local_offset, pirn_window *window, uint64_t remote_offset,
                       uint64_t length, const pirn_transfer_params *params, pirn_transfer *transfer) {
-  return move(core::OpKind::read, {unwrap(region), local_offset, unwrap(window), remote_offset, length}, params, transfer);
+  return move(core::OpKind::read, {unwrap(region), local_offset, unwrap(window), remote_offset, length}, params,
+              transfer);
 }
 
 pirn_status pirn_writev(const pirn_segment *segments, uint64_t count, const pirn_transfer_params *params,
@@ -109,14 +113,16 @@ pirn_status pirn_prepared_post(pirn_prepared *prepared, const pirn_transfer_para
   });
 }
 
-pirn_status pirn_prepared_post_select(pirn_prepared *prepared, const uint32_t *local_index, const uint32_t *remote_index,
-                                      uint64_t count, const pirn_transfer_params *params, pirn_transfer *transfer) {
+pirn_status pirn_prepared_post_select(pirn_prepared *prepared, const uint32_t *local_index,
+                                      const uint32_t *remote_index, uint64_t count, const pirn_transfer_params *params,
+                                      pirn_transfer *transfer) {
   return guard([&]() -> Status {
     if (transfer) *transfer = 0;
     if (!prepared) return missing("prepared");
     if (!local_index) return missing("local_index");
     if (count > PIRN_VECTOR_MAX)
-      return fail(PIRN_ERR_RANGE, "%llu indices: at most %u are allowed", static_cast<unsigned long long>(count), PIRN_VECTOR_MAX);
+      return fail(PIRN_ERR_RANGE, "%llu indices: at most %u are allowed", static_cast<unsigned long long>(count),
+                  PIRN_VECTOR_MAX);
     core::TransferOptions options;
     if (Status bad = import_options(params, &options); !bad.is_ok()) return bad;
     return unwrap(prepared)->endpoint->post(*unwrap(prepared), local_index, remote_index, static_cast<uint32_t>(count),
@@ -138,8 +144,8 @@ pirn_status pirn_notify(pirn_peer *peer, const void *message, uint64_t length, c
     if (!peer) return missing("peer");
     if (!message) return missing("message");
     if (length == 0 || length > PIRN_NOTIFICATION_MAX)
-      return fail(PIRN_ERR_RANGE, "a notification of %llu bytes: 1..%u are allowed", static_cast<unsigned long long>(length),
-                  PIRN_NOTIFICATION_MAX);
+      return fail(PIRN_ERR_RANGE, "a notification of %llu bytes: 1..%u are allowed",
+                  static_cast<unsigned long long>(length), PIRN_NOTIFICATION_MAX);
     core::TransferOptions options;
     if (Status bad = import_options(params, &options); !bad.is_ok()) return bad;
     options.notify = {static_cast<const std::byte *>(message), length};

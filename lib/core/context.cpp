@@ -4,12 +4,12 @@
 #include "base/random.h"
 #include "bootstrap/handshake.h"
 
+#include <sodium.h>
+#include <unistd.h>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <iterator>
-#include <sodium.h>
-#include <unistd.h>
 
 namespace pirn::core {
 
@@ -28,7 +28,8 @@ static Result<std::vector<uint8_t>> load_key(const Settings &settings) {
     if (!file && !file.eof())
       return fail(PIRN_ERR_INVALID, "PIRN_KEY_FILE=%s cannot be read: %s", settings.key_file.c_str(), strerror(errno));
     while (!secret.empty() && (secret.back() == '\n' || secret.back() == '\r')) secret.pop_back();
-    if (secret.empty()) return fail(PIRN_ERR_INVALID, "PIRN_KEY_FILE=%s is empty or cannot be read", settings.key_file.c_str());
+    if (secret.empty())
+      return fail(PIRN_ERR_INVALID, "PIRN_KEY_FILE=%s is empty or cannot be read", settings.key_file.c_str());
   }
   if (secret.empty()) return std::vector<uint8_t>{};
   return bootstrap::derive_key({reinterpret_cast<const uint8_t *>(secret.data()), secret.size()});
@@ -49,7 +50,8 @@ Result<std::unique_ptr<Context>> Context::open(const std::vector<std::string> &s
   auto key = load_key(loaded.value().values);
   if (!key.is_ok()) return key.status();
   auto context = std::make_unique<Context>(loaded.take(), sink, sink_arg, key.take(), calls);
-  for (const std::string &warning : context->settings_.warnings) context->log_.write(PIRN_LOG_WARN, "%s", warning.c_str());
+  for (const std::string &warning : context->settings_.warnings)
+    context->log_.write(PIRN_LOG_WARN, "%s", warning.c_str());
   return context;
 }
 
@@ -73,8 +75,8 @@ const wire::Instance &host_identity() {
     std::string boot_id;
     std::getline(file, boot_id);
     wire::Instance made;
-    crypto_generichash(made.data(), made.size(), reinterpret_cast<const unsigned char *>(boot_id.data()), boot_id.size(),
-                       nullptr, 0);
+    crypto_generichash(made.data(), made.size(), reinterpret_cast<const unsigned char *>(boot_id.data()),
+                       boot_id.size(), nullptr, 0);
     return made;
   }();
   return identity;

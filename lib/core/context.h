@@ -21,8 +21,8 @@ class Context {
           const fabric::Calls &calls);
 
   // Loads settings and the key file.
-  static Result<std::unique_ptr<Context>> open(const std::vector<std::string> &settings, pirn_log_fn sink, void *sink_arg,
-                                               const fabric::Calls &calls);
+  static Result<std::unique_ptr<Context>> open(const std::vector<std::string> &settings, pirn_log_fn sink,
+                                               void *sink_arg, const fabric::Calls &calls);
 
   const Settings &settings() const { return settings_.values; }
   const std::vector<SettingReport> &setting_report() const { return settings_.report; }

@@ -140,8 +140,9 @@ bool Control::deliver_fragment(Peer &peer, std::span<const std::byte> body) {
     peer.assembling.reserve(part.total);
     peer.assembling_total = part.total;
   } else if (part.offset != peer.assembling.size() || part.total != peer.assembling_total) {
-    protocol_error(&peer, fail(PIRN_ERR_INVALID, "notification fragment at %u of %u, expected at %zu of %llu", part.offset,
-                               part.total, peer.assembling.size(), static_cast<unsigned long long>(peer.assembling_total)));
+    protocol_error(&peer,
+                   fail(PIRN_ERR_INVALID, "notification fragment at %u of %u, expected at %zu of %llu", part.offset,
+                        part.total, peer.assembling.size(), static_cast<unsigned long long>(peer.assembling_total)));
     return true;
   }
   peer.assembling.insert(peer.assembling.end(), part.data.begin(), part.data.end());
@@ -209,9 +210,8 @@ bool Control::flush_peer(Peer &peer) {
     peer.mailbox.acknowledgement_due = false;
   }
   if (!peer.mailbox.acknowledgement_due) return true;
-  bool posted = send(peer, [&](std::span<std::byte> out) {
-    return wire::encode_empty(out, header(peer, wire::Kind::ack, 0));
-  });
+  bool posted =
+      send(peer, [&](std::span<std::byte> out) { return wire::encode_empty(out, header(peer, wire::Kind::ack, 0)); });
   if (posted) peer.mailbox.acknowledgement_due = false;
   return posted;
 }
@@ -230,8 +230,10 @@ size_t Control::encode(Peer &peer, const OutFrame &frame, std::span<std::byte> o
     part.data = std::span(*data).subspan(frame.offset, frame.length);
     return wire::encode_notify(out, head, part);
   }
-  if (auto *reference = std::get_if<wire::WindowRef>(&message.body)) return wire::encode_window_ref(out, head, *reference);
-  if (auto *opened = std::get_if<wire::WindowOpened>(&message.body)) return wire::encode_window_opened(out, head, *opened);
+  if (auto *reference = std::get_if<wire::WindowRef>(&message.body))
+    return wire::encode_window_ref(out, head, *reference);
+  if (auto *opened = std::get_if<wire::WindowOpened>(&message.body))
+    return wire::encode_window_opened(out, head, *opened);
   if (auto *address = std::get_if<wire::AddressChange>(&message.body)) return wire::encode_address(out, head, *address);
   return wire::encode_empty(out, head);
 }
@@ -249,6 +251,7 @@ bool Control::send(Peer &peer, Encode &&encode_into) {
   if (result == fabric::PostResult::posted) {
     buffer->posted = true;
     ++peer.control_in_flight;
+    if (peer.neighbour) peer.neighbour->poke();
     return true;
   }
   rail.give_back(buffer);
@@ -258,9 +261,8 @@ bool Control::send(Peer &peer, Encode &&encode_into) {
 }
 
 bool Control::send_ping(Peer &peer, uint64_t id) {
-  return send(peer, [&](std::span<std::byte> out) {
-    return wire::encode_ping(out, header(peer, wire::Kind::ping, 0), {id});
-  });
+  return send(
+      peer, [&](std::span<std::byte> out) { return wire::encode_ping(out, header(peer, wire::Kind::ping, 0), {id}); });
 }
 
 bool Control::send_greeting(Peer &peer, uint64_t token) {
@@ -273,10 +275,12 @@ bool Control::send_greeting(Peer &peer, uint64_t token) {
 }
 
 bool Control::send_bye(Peer &peer) {
-  return send(peer, [&](std::span<std::byte> out) { return wire::encode_empty(out, header(peer, wire::Kind::bye, 0)); });
+  return send(peer,
+              [&](std::span<std::byte> out) { return wire::encode_empty(out, header(peer, wire::Kind::bye, 0)); });
 }
 
-bool Control::send_raw(uint16_t rail_index, fabric::FabricAddress address, Peer *peer, std::span<const std::byte> frame) {
+bool Control::send_raw(uint16_t rail_index, fabric::FabricAddress address, Peer *peer,
+                       std::span<const std::byte> frame) {
   RailSlot &rail = *endpoint_.rails()[rail_index];
   ControlBuffer *buffer = frame.size() <= wire::max_control_frame ? rail.take_send_buffer() : nullptr;
   if (!buffer) return false;
@@ -287,6 +291,7 @@ bool Control::send_raw(uint16_t rail_index, fabric::FabricAddress address, Peer 
   if (result == fabric::PostResult::posted) {
     buffer->posted = true;
     if (peer) ++peer->control_in_flight;
+    if (peer && peer->neighbour) peer->neighbour->poke();
     return true;
   }
   rail.give_back(buffer);

@@ -18,8 +18,8 @@ struct Notification {
 };
 
 struct ControlCounters {
-  uint64_t malformed = 0;      // frames that did not decode
-  uint64_t strangers = 0;      // frames with an unknown token
+  uint64_t malformed = 0;  // frames that did not decode
+  uint64_t strangers = 0;  // frames with an unknown token
 };
 
 class Control {
@@ -51,11 +51,11 @@ class Control {
 
  private:
   void take(Peer &peer, const wire::Frame &frame);
-  void drain(Peer &peer);             // frames in order, as far as they can be taken
+  void drain(Peer &peer);                                 // frames in order, as far as they can be taken
   bool deliver(Peer &peer, const Mailbox::Early &frame);  // false: no room now
   bool deliver_fragment(Peer &peer, std::span<const std::byte> body);
   void window_opened(Peer &peer, const wire::WindowOpened &body);
-  bool flush_peer(Peer &peer);        // false: more to send, later
+  bool flush_peer(Peer &peer);  // false: more to send, later
   bool send_frame(Peer &peer, const OutFrame &frame);
   size_t encode(Peer &peer, const OutFrame &frame, std::span<std::byte> out);
   template <typename Encode>
@@ -67,7 +67,7 @@ class Control {
   List<Peer, &Peer::talk_link> talkers_;
   std::deque<Notification> inbox_;
   uint64_t inbox_bytes_ = 0;
-  std::vector<Peer *> blocked_;       // peers whose next notification did not fit
+  std::vector<Peer *> blocked_;  // peers whose next notification did not fit
   ControlCounters counters_;
   RateLimit warnings_{5, 10'000'000'000ull};
 };

@@ -116,6 +116,7 @@ bool Driver::sleep(Guard &guard, uint64_t until) {
   uint64_t now = now_ns();
   uint64_t longest = endpoint_.longest_sleep();
   if (longest == 0) {
+    endpoint_.poke_neighbours();
     guard.unlock();
     sched_yield();
     relock(guard);
@@ -130,9 +131,11 @@ bool Driver::sleep(Guard &guard, uint64_t until) {
   sleeping_ = true;
   long_sleep_ = duration > Endpoint::busy_sleep;
   guard.unlock();
+  asleep_.store(true);
   epoll_event events[8];
   auto timeout_ms = static_cast<int>((duration + ns_per_ms - 1) / ns_per_ms);
   int ready = epoll_wait(epoll_, events, 8, timeout_ms);
+  asleep_.store(false);
   relock(guard);
   sleeping_ = false;
   long_sleep_ = false;

@@ -63,6 +63,7 @@ class Driver {
     if (long_sleep_) wake();
   }
   void wake();
+  bool asleep() const { return asleep_.load(); }  // any thread, no lock
   int poll_fd() const { return epoll_; }
   void add_fd(int fd);
 
@@ -85,10 +86,10 @@ class Driver {
     bool fresh = true;  // something happened since spin_until was set
   };
 
-  bool turn(Guard &guard, Spell &spell);                     // one round; true: something happened
-  bool rest(Guard &guard, Spell &spell, uint64_t timeout);   // spins on or sleeps; false: the timeout passed
+  bool turn(Guard &guard, Spell &spell);                    // one round; true: something happened
+  bool rest(Guard &guard, Spell &spell, uint64_t timeout);  // spins on or sleeps; false: the timeout passed
   void refresh(Spell &spell, uint64_t now) const;
-  bool sleep(Guard &guard, uint64_t until);                  // true: something is ready
+  bool sleep(Guard &guard, uint64_t until);  // true: something is ready
   void thread_main();
   bool nap(Guard &guard);  // true: a caller is driving, nothing to do
 
@@ -97,13 +98,14 @@ class Driver {
   uint64_t spin_ns_;
   std::mutex mutex_;
   std::atomic<uint32_t> wanted_{0};
-  std::condition_variable nap_;       // the thread, while callers drive
-  std::condition_variable followers_; // sleepers that are not the one on the descriptors
+  std::condition_variable nap_;        // the thread, while callers drive
+  std::condition_variable followers_;  // sleepers that are not the one on the descriptors
   uint32_t callers_ = 0;
-  uint64_t caller_rounds_ = 0;        // progress made by callers
+  uint64_t caller_rounds_ = 0;  // progress made by callers
   uint64_t seen_rounds_ = 0;
-  bool sleeping_ = false;             // somebody sleeps on the descriptors
+  bool sleeping_ = false;  // somebody sleeps on the descriptors
   bool long_sleep_ = false;
+  std::atomic<bool> asleep_{false};
   bool napping_deep_ = false;
   bool stopping_ = false;
   int epoll_ = -1;

@@ -124,9 +124,14 @@ size_t Endpoint::progress() {
     if (!failure.is_ok()) rail_was_reset(*rail, failure, false);
     if (rail->starved()) rail->post_receives();
   }
+  if (uint32_t pokes = pokes_.load(); pokes != seen_pokes_) {
+    seen_pokes_ = pokes;
+    ++events;
+  }
   uint64_t now = coarse_ns();
   bool due = now != last_tick_;
-  // While somebody shakes hands the sockets are looked at in every round, else when the clock ticks or a sleep saw them.
+  // While somebody shakes hands the sockets are looked at in every round, else when the clock ticks or a sleep saw
+  // them.
   if (sockets_ready_ || due || bootstrap_->next_deadline() != UINT64_MAX) {
     sockets_ready_ = false;
     events += bootstrap_->progress(now_ns());
@@ -147,9 +152,10 @@ void Endpoint::tick() {
 }
 
 uint64_t Endpoint::longest_sleep() const {
-  constexpr uint64_t retry_sleep = ns_per_ms;  // the provider refused something and raises no descriptor when it would take it
-  // Without descriptors the peers' requests are found by looking, and own transfers by never looking away.
-  if (idle()) return without_fd_ ? 4 * ns_per_ms : ns_per_s;
+  constexpr uint64_t retry_sleep =
+      ns_per_ms;  // the provider refused something and raises no descriptor when it would take it
+  // Without descriptors neighbours poke us, and own transfers are found by never looking away.
+  if (idle()) return without_fd_ ? 20 * ns_per_ms : ns_per_s;
   if (without_fd_ && engine_.busy()) return 0;
   return without_fd_ || engine_.waiting() || control_.talking() ? retry_sleep : busy_sleep;
 }
@@ -158,6 +164,12 @@ bool Endpoint::may_sleep() {
   for (auto &rail : rails_)
     if (!rail->fabric().may_sleep()) return false;
   return true;
+}
+
+void Endpoint::poke_neighbours() {
+  members_.each([](Peer &peer) {
+    if (peer.neighbour && peer.outstanding > 0) peer.neighbour->poke();
+  });
 }
 
 void Endpoint::reset_now() {
@@ -236,7 +248,8 @@ uint64_t Endpoint::progress_manually() {
   if (may_be_polled) sockets_ready_ = true;
   size_t events = progress();
   run_callbacks(guard);
-  // Sleeping is safe only once the provider has agreed to raise its descriptor; a caller that only polls need not pay for it.
+  // Sleeping is safe only once the provider has agreed to raise its descriptor; a caller that only polls need not pay
+  // for it.
   if (events == 0 && may_be_polled && (longest_sleep() < busy_sleep || !may_sleep())) events = 1;
   return events;
 }

@@ -17,6 +17,7 @@
 
 #include <pirn/transfer.h>
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -48,7 +49,7 @@ struct Prepared {
   Peer *peer = nullptr;
   std::vector<Segment> elements;
   uint64_t total = 0;
-  uint64_t posts = 0;  // in flight
+  uint64_t posts = 0;                             // in flight
   std::vector<std::unique_ptr<Selection>> spare;  // index arrays not in use
 };
 
@@ -124,9 +125,15 @@ class Endpoint {
 
   // The provider maps its peers' memory: rails are reset only with the neighbours told (neighbours.h).
   bool shares_memory_with_peers() const { return rails_.front()->fabric().profile().same_process_only; }
+  // A neighbour has posted to us, and no descriptor will tell: any thread, no lock.
+  void poke() {
+    pokes_.fetch_add(1);
+    if (driver_.asleep()) driver_.wake();
+  }
+  void poke_neighbours();
   void request_reset() { reset_requested_ = true; }
-  void reset_now();  // takes the lock; ends all peers
-  uint64_t last_tick() const { return last_tick_; }  // coarse clock of this round of progress
+  void reset_now();                                     // takes the lock; ends all peers
+  uint64_t last_tick() const { return last_tick_; }     // coarse clock of this round of progress
   void neighbour_left(const wire::Instance &instance);  // takes the lock (neighbours.h)
 
   // -- For the driver (lock held)
@@ -176,8 +183,10 @@ class Endpoint {
   uint64_t last_tick_ = 0;
   bool sockets_ready_ = true;
   bool reset_requested_ = false;
-  bool without_fd_ = false;        // some rail has no descriptor to sleep on
-  int event_fd_ = -1;              // for the application, made when asked for
+  std::atomic<uint32_t> pokes_{0};
+  uint32_t seen_pokes_ = 0;
+  bool without_fd_ = false;  // some rail has no descriptor to sleep on
+  int event_fd_ = -1;        // for the application, made when asked for
   bool event_set_ = false;
 };
 

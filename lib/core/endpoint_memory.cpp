@@ -27,11 +27,12 @@ Status Endpoint::deregister(Region *region) {
 Status Endpoint::advertise(Region *region, uint64_t offset, uint64_t length, uint32_t access, std::span<std::byte> room,
                            size_t *blob_size, uint64_t *window) {
   if (access == 0 || (access & ~(PIRN_ACCESS_READ | PIRN_ACCESS_WRITE)))
-    return fail(PIRN_ERR_INVALID, "access 0x%x: expected PIRN_ACCESS_READ (1), PIRN_ACCESS_WRITE (2) or both (3)", access);
+    return fail(PIRN_ERR_INVALID, "access 0x%x: expected PIRN_ACCESS_READ (1), PIRN_ACCESS_WRITE (2) or both (3)",
+                access);
   if (length == 0) return fail(PIRN_ERR_INVALID, "length is 0; a window has at least 1 byte");
   if (offset > region->length() || length > region->length() - offset)
-    return fail(PIRN_ERR_RANGE, "offset %llu + length %llu is outside the region of %llu bytes", static_cast<ull>(offset),
-                static_cast<ull>(length), static_cast<ull>(region->length()));
+    return fail(PIRN_ERR_RANGE, "offset %llu + length %llu is outside the region of %llu bytes",
+                static_cast<ull>(offset), static_cast<ull>(length), static_cast<ull>(region->length()));
   auto guard = driver_.lock();
   wire::WindowBlob shape;
   shape.length = length;
@@ -74,7 +75,9 @@ Result<Window *> Endpoint::import(Peer &peer, std::span<const std::byte> blob) {
   auto decoded = wire::decode_window(bytes.value());
   if (!decoded.is_ok()) return decoded.status();
   auto guard = driver_.lock();
-  if (!peer.live()) return fail(peer.end_status, "peer %s is %s: %s", peer.address.c_str(), peer_state_name(peer.state), peer.why.c_str());
+  if (!peer.live())
+    return fail(peer.end_status, "peer %s is %s: %s", peer.address.c_str(), peer_state_name(peer.state),
+                peer.why.c_str());
   auto window = windows_.import(peer, decoded.value());
   driver_.posted();
   return window;

@@ -2,10 +2,10 @@
 // Bring-up: listen, connect, accept, add, describe.
 #include "core/endpoint.h"
 
-#include <algorithm>
 #include <arpa/inet.h>
-#include <cstring>
 #include <netinet/in.h>
+#include <algorithm>
+#include <cstring>
 
 namespace pirn::core {
 
@@ -36,8 +36,9 @@ static bool is_any(const bootstrap::SocketAddress &address) {
 }
 
 static uint16_t port_of(const bootstrap::SocketAddress &address) {
-  return ntohs(address.storage.ss_family == AF_INET ? reinterpret_cast<const sockaddr_in &>(address.storage).sin_port
-                                                    : reinterpret_cast<const sockaddr_in6 &>(address.storage).sin6_port);
+  return ntohs(address.storage.ss_family == AF_INET
+                   ? reinterpret_cast<const sockaddr_in &>(address.storage).sin_port
+                   : reinterpret_cast<const sockaddr_in6 &>(address.storage).sin6_port);
 }
 
 Status Endpoint::listen(const std::string &address) {
@@ -66,14 +67,16 @@ Status Endpoint::listen(const std::string &address) {
 
 Result<std::string> Endpoint::listen_address() {
   auto guard = driver_.lock();
-  if (!bootstrap_->listening()) return fail(PIRN_ERR_BUSY, "the endpoint is not listening: call pirn_endpoint_listen first");
+  if (!bootstrap_->listening())
+    return fail(PIRN_ERR_BUSY, "the endpoint is not listening: call pirn_endpoint_listen first");
   return bootstrap_address_;
 }
 
 Result<Peer *> Endpoint::accept(uint64_t timeout) {
   auto guard = driver_.lock();
   Peer *peer = nullptr;
-  driver_.wait(guard, timeout_or(timeout, settings().connect_timeout), [&] { return (peer = members_.next_accepted()) != nullptr; });
+  driver_.wait(guard, timeout_or(timeout, settings().connect_timeout),
+               [&] { return (peer = members_.next_accepted()) != nullptr; });
   if (!peer) return fail(PIRN_ERR_TIMEOUT, "no peer connected in time");
   return peer;
 }
@@ -111,12 +114,14 @@ Result<Peer *> Endpoint::add(std::span<const std::byte> blob) {
 }
 
 static Status ended_status(const Peer &peer) {
-  return fail(peer.end_status, "peer %s is %s: %s", peer.address.c_str(), peer_state_name(peer.state), peer.why.c_str());
+  return fail(peer.end_status, "peer %s is %s: %s", peer.address.c_str(), peer_state_name(peer.state),
+              peer.why.c_str());
 }
 
 Status Endpoint::wait_up(Peer &peer, uint64_t timeout) {
   auto guard = driver_.lock();
-  driver_.wait(guard, timeout_or(timeout, settings().connect_timeout), [&] { return peer.state == PIRN_PEER_UP || !peer.live(); });
+  driver_.wait(guard, timeout_or(timeout, settings().connect_timeout),
+               [&] { return peer.state == PIRN_PEER_UP || !peer.live(); });
   if (peer.state == PIRN_PEER_UP) return Status::ok();
   if (!peer.live()) return ended_status(peer);
   return fail(PIRN_ERR_TIMEOUT, "peer %s is still %s", peer.address.c_str(), peer_state_name(peer.state));
@@ -162,8 +167,8 @@ std::string Endpoint::explain(Peer &peer) {
   const fabric::Profile &used = rails_.front()->fabric().profile();
   for (const fabric::ProviderFound &provider : found) {
     if (provider.profile == &used) continue;
-    const char *why = !provider.reason.empty() ? provider.reason.c_str()
-                      : provider.profile->rank < 0 ? "only on demand"
+    const char *why = !provider.reason.empty()             ? provider.reason.c_str()
+                      : provider.profile->rank < 0         ? "only on demand"
                       : provider.profile->rank < used.rank ? "usable, but ranks lower"
                                                            : "usable, but another one was demanded";
     out += text("provider %s: %s\n", provider.profile->name, why);

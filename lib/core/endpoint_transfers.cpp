@@ -32,7 +32,8 @@ Status Endpoint::check(const Segment &segment, OpKind kind, const Peer *peer) co
 
 Status Endpoint::admit(const Peer &peer, const TransferOptions &options) const {
   if (!peer.live())
-    return fail(peer.end_status, "peer %s is %s: %s", peer.address.c_str(), peer_state_name(peer.state), peer.why.c_str());
+    return fail(peer.end_status, "peer %s is %s: %s", peer.address.c_str(), peer_state_name(peer.state),
+                peer.why.c_str());
   if (options.notify.size() > PIRN_NOTIFICATION_MAX)
     return fail(PIRN_ERR_RANGE, "a notification of %zu bytes is over the limit of %u", options.notify.size(),
                 PIRN_NOTIFICATION_MAX);
@@ -149,8 +150,8 @@ static Status check_selection(const Prepared &prepared, const uint32_t *local, c
       return fail(PIRN_ERR_RANGE, "index %u at position %u is outside the list of %zu elements",
                   local[i] >= size ? local[i] : there, i, size);
     if (prepared.elements[local[i]].length != prepared.elements[there].length)
-      return fail(PIRN_ERR_INVALID, "position %u pairs element %u of %llu bytes with element %u of %llu bytes", i, local[i],
-                  static_cast<ull>(prepared.elements[local[i]].length), there,
+      return fail(PIRN_ERR_INVALID, "position %u pairs element %u of %llu bytes with element %u of %llu bytes", i,
+                  local[i], static_cast<ull>(prepared.elements[local[i]].length), there,
                   static_cast<ull>(prepared.elements[there].length));
     *total += prepared.elements[local[i]].length;
   }
@@ -256,14 +257,16 @@ Status Endpoint::wait(pirn_transfer id, uint64_t timeout, pirn_result *result) {
   auto found = find(id);
   if (!found.is_ok()) return found.status();
   if (found.value()->queued)
-    return fail(PIRN_ERR_INVALID, "transfer 0x%llx reports to the completion queue: use pirn_endpoint_poll", static_cast<ull>(id));
+    return fail(PIRN_ERR_INVALID, "transfer 0x%llx reports to the completion queue: use pirn_endpoint_poll",
+                static_cast<ull>(id));
   Op *op = found.value();
   if (!op->terminal()) {
     if (timeout == PIRN_POLL_NOW) {
       driver_.drive_once(guard);
       op = ops_.find(id);
     } else {
-      driver_.wait(guard, timeout_or(timeout, settings().transfer_timeout), [&] { return (op = ops_.find(id)) == nullptr || op->terminal(); });
+      driver_.wait(guard, timeout_or(timeout, settings().transfer_timeout),
+                   [&] { return (op = ops_.find(id)) == nullptr || op->terminal(); });
     }
     if (!op) return fail(PIRN_ERR_INVALID, "transfer 0x%llx was released by another thread", static_cast<ull>(id));
   }
@@ -291,8 +294,10 @@ Status Endpoint::release(pirn_transfer id) {
   auto guard = driver_.lock();
   auto found = find(id);
   if (!found.is_ok()) return found.status();
-  if (!found.value()->terminal()) return fail(PIRN_ERR_BUSY, "transfer 0x%llx is in progress: wait for it or cancel it", static_cast<ull>(id));
-  if (found.value()->queued) return fail(PIRN_ERR_INVALID, "transfer 0x%llx is released by pirn_endpoint_poll", static_cast<ull>(id));
+  if (!found.value()->terminal())
+    return fail(PIRN_ERR_BUSY, "transfer 0x%llx is in progress: wait for it or cancel it", static_cast<ull>(id));
+  if (found.value()->queued)
+    return fail(PIRN_ERR_INVALID, "transfer 0x%llx is released by pirn_endpoint_poll", static_cast<ull>(id));
   give_back(*found.value());
   return Status::ok();
 }

@@ -72,9 +72,12 @@ bool Engine::issue(Op &op) {
   if (op.retries > 0) op.peer->exclusive = &op;
   while (!op.fully_issued()) {
     switch (issue_one(op)) {
-      case Step::again: break;
-      case Step::wait: return false;
-      case Step::ended: return true;
+      case Step::again:
+        break;
+      case Step::wait:
+        return false;
+      case Step::ended:
+        return true;
     }
   }
   return true;
@@ -180,6 +183,7 @@ Engine::Step Engine::issue_one(Op &op) {
   ++op.outstanding;
   ++peer.outstanding;
   rail.backlog += parts.bytes;
+  if (peer.neighbour) peer.neighbour->poke();
   if (op.rail == UINT16_MAX) op.rail = path.local;
   return Step::again;
 }

@@ -18,12 +18,12 @@ class Engine {
  public:
   explicit Engine(Endpoint &endpoint) : endpoint_(endpoint) {}
 
-  void start(Op &op);      // filled in by the caller; may finish at once
-  void pump();             // tries again what waits
-  void wake(Peer &peer);   // something changed for it: state, windows, credit
+  void start(Op &op);     // filled in by the caller; may finish at once
+  void pump();            // tries again what waits
+  void wake(Peer &peer);  // something changed for it: state, windows, credit
 
   void completed(Piece *piece, const fabric::Completion &completion);
-  void notified(Op &op);   // the target took the notification in
+  void notified(Op &op);  // the target took the notification in
 
   // Fixes the outcome; the op becomes terminal when it is quiet.
   void end(Op &op, pirn_status status, const std::string &text);
@@ -53,13 +53,13 @@ class Engine {
   enum class Step : uint8_t { again, wait, ended };
 
   bool may_issue(const Op &op, const Peer &peer) const;
-  bool issue(Op &op);               // true: nothing is left to hand over (or the op has ended)
+  bool issue(Op &op);  // true: nothing is left to hand over (or the op has ended)
   Step issue_one(Op &op);
   pirn_status build(Op &op, const Path &path, Cursor &cursor, uint64_t limit, Parts *parts);
   const Path &choose(const Peer &peer) const;
   void data_done(Op &op);
   void piece_failed(Op &op, const Range &range, RailSlot &rail, int error, int provider_error, const char *text);
-  void settle(Op &op);              // a draining op: done if quiet
+  void settle(Op &op);  // a draining op: done if quiet
   void finish(Op &op);
   void release_uses(Op &op);
   void enqueue(Op &op);

@@ -13,8 +13,19 @@ namespace pirn::core {
 // Errors that say something about the connection, not about this operation: worth another try while the peer lives.
 static bool is_transport(int error) {
   switch (error) {
-    case ECANCELED: case ENOTCONN: case ECONNRESET: case ECONNABORTED: case ECONNREFUSED: case EPIPE: case ESHUTDOWN:
-    case ETIMEDOUT: case EHOSTUNREACH: case EHOSTDOWN: case ENETUNREACH: case ENETDOWN: case EIO:
+    case ECANCELED:
+    case ENOTCONN:
+    case ECONNRESET:
+    case ECONNABORTED:
+    case ECONNREFUSED:
+    case EPIPE:
+    case ESHUTDOWN:
+    case ETIMEDOUT:
+    case EHOSTUNREACH:
+    case EHOSTDOWN:
+    case ENETUNREACH:
+    case ENETDOWN:
+    case EIO:
     case ENOENT:  // what a provider was seen to return for a peer that is gone
       return true;
     default:
@@ -24,14 +35,17 @@ static bool is_transport(int error) {
 
 static pirn_status status_of(int error) {
   switch (error) {
-    case EACCES: case EPERM: return PIRN_ERR_ACCESS;
-    case ENOMEM: return PIRN_ERR_NO_MEMORY;
-    default: return PIRN_ERR_IO;
+    case EACCES:
+    case EPERM:
+      return PIRN_ERR_ACCESS;
+    case ENOMEM:
+      return PIRN_ERR_NO_MEMORY;
+    default:
+      return PIRN_ERR_IO;
   }
 }
 
-void Engine::piece_failed(Op &op, const Range &range, RailSlot &rail, int error, int provider_error,
-                          const char *text) {
+void Engine::piece_failed(Op &op, const Range &range, RailSlot &rail, int error, int provider_error, const char *text) {
   Peer &peer = *op.peer;
   std::string words = pirn::text("%s: %s%s%s", rail.fabric().name().c_str(), fabric::Rail::error_text(error).c_str(),
                                  *text ? ": " : "", text);
@@ -142,25 +156,28 @@ void Engine::tick(uint64_t now) {
 void Engine::reset_rail(RailSlot &rail) {
   endpoint_.log().write(PIRN_LOG_INFO, "%s: resetting the rail to make memory quiet", rail.fabric().name().c_str());
   bool address_changed = false;
-  Status status = rail.reset(&address_changed, [&](Piece *piece) {
-    Op &op = *piece->op;
-    Range range{piece->start, piece->bytes};
-    rail.backlog -= piece->bytes;
-    rail.release(piece);
-    --op.outstanding;
-    --op.peer->outstanding;
-    if (op.phase == OpPhase::draining) {
-      settle(op);
-    } else {
-      op.again.push_back(range);
-      enqueue(op);
-    }
-  }, [&](ControlBuffer &buffer) {
-    if (!buffer.peer) return;
-    --buffer.peer->control_in_flight;
-    buffer.peer->mailbox.resend(coarse_ns());
-    endpoint_.control().talk(*buffer.peer);
-  });
+  Status status = rail.reset(
+      &address_changed,
+      [&](Piece *piece) {
+        Op &op = *piece->op;
+        Range range{piece->start, piece->bytes};
+        rail.backlog -= piece->bytes;
+        rail.release(piece);
+        --op.outstanding;
+        --op.peer->outstanding;
+        if (op.phase == OpPhase::draining) {
+          settle(op);
+        } else {
+          op.again.push_back(range);
+          enqueue(op);
+        }
+      },
+      [&](ControlBuffer &buffer) {
+        if (!buffer.peer) return;
+        --buffer.peer->control_in_flight;
+        buffer.peer->mailbox.resend(coarse_ns());
+        endpoint_.control().talk(*buffer.peer);
+      });
   endpoint_.rail_was_reset(rail, status, address_changed);
 }
 

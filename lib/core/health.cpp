@@ -18,9 +18,7 @@ void Health::watch(Peer &peer) {
   watched_.push_back(peer);
 }
 
-void Health::heard(Peer &peer) {
-  peer.last_heard = endpoint_.last_tick();
-}
+void Health::heard(Peer &peer) { peer.last_heard = endpoint_.last_tick(); }
 
 // Nothing is in flight and yet the provider takes nothing: it is connecting again to a peer that may be gone.
 void Health::post_refused(Peer &peer) {
@@ -52,9 +50,10 @@ void Health::lose(Peer &peer, uint32_t state, pirn_status status, const std::str
   peer.state = state;
   peer.why = why;
   peer.end_status = status;
+  peer.neighbour = nullptr;
   peer.watched_link.unlink();
-  endpoint_.log().write(state == PIRN_PEER_CLOSED || was_connecting ? PIRN_LOG_INFO : PIRN_LOG_WARN, "peer %s is %s: %s",
-                        peer.address.c_str(), peer_state_name(state), why.c_str());
+  endpoint_.log().write(state == PIRN_PEER_CLOSED || was_connecting ? PIRN_LOG_INFO : PIRN_LOG_WARN,
+                        "peer %s is %s: %s", peer.address.c_str(), peer_state_name(state), why.c_str());
   endpoint_.engine().end_all(peer, status, why);
   endpoint_.control().abandon(peer);
   endpoint_.members().ended(peer);
@@ -89,7 +88,8 @@ void Health::check(Peer &peer, uint64_t now) {
     uint64_t patience = confirm_fast ? settings.peer_confirm_timeout : settings.peer_timeout;
     if (now >= peer.suspect_since + patience) {
       lose(peer, PIRN_PEER_LOST, PIRN_ERR_PEER_LOST,
-           pirn::text("no answer for %llu ms after: %s", static_cast<unsigned long long>((now - peer.suspect_since) / ns_per_ms),
+           pirn::text("no answer for %llu ms after: %s",
+                      static_cast<unsigned long long>((now - peer.suspect_since) / ns_per_ms),
                       std::string(peer.why).c_str()));
       return;
     }
@@ -100,7 +100,8 @@ void Health::check(Peer &peer, uint64_t now) {
   }
   uint64_t silent_since = std::max(peer.last_heard, peer.busy_since);
   if (peer.state == PIRN_PEER_UP && now >= silent_since + settings.peer_timeout) {
-    suspect(peer, pirn::text("silent for %llu ms", static_cast<unsigned long long>((now - silent_since) / ns_per_ms)), false);
+    suspect(peer, pirn::text("silent for %llu ms", static_cast<unsigned long long>((now - silent_since) / ns_per_ms)),
+            false);
     // The silence is itself the proof: it has been pinged all the while.
     lose(peer, PIRN_PEER_LOST, PIRN_ERR_PEER_LOST, std::string(peer.why));
     return;

@@ -16,9 +16,9 @@ class Health {
  public:
   explicit Health(Endpoint &endpoint) : endpoint_(endpoint) {}
 
-  void watch(Peer &peer);                // it has something outstanding now
-  void heard(Peer &peer);                // a frame or a completion came from it
-  void post_refused(Peer &peer);         // the provider takes nothing for it right now
+  void watch(Peer &peer);         // it has something outstanding now
+  void heard(Peer &peer);         // a frame or a completion came from it
+  void post_refused(Peer &peer);  // the provider takes nothing for it right now
   void suspect(Peer &peer, const std::string &why, bool transport_error);
   void lose(Peer &peer, uint32_t state, pirn_status status, const std::string &why);
   void tick(uint64_t now);

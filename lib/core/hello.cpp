@@ -22,7 +22,8 @@ Result<Peer *> Membership::add(const wire::Metadata &metadata) {
   if (!created.is_ok()) return created;
   Peer &peer = *created.value();
   const Path &path = peer.paths.front();
-  if (peer.address.empty()) peer.address = text("%s rail %u", endpoint_.rails()[path.local]->fabric().name().c_str(), path.remote);
+  if (peer.address.empty())
+    peer.address = text("%s rail %u", endpoint_.rails()[path.local]->fabric().name().c_str(), path.remote);
   peer.handles = 1;
   uint64_t token = random_u64();
   peer.sessions.push_back({.own_token = token, .confirmed = true});
@@ -61,7 +62,8 @@ void Membership::handshake_frame(RailSlot &rail, const wire::Frame &frame, std::
 
 void Membership::hello_answered(Peer &peer, const wire::Frame &frame, std::span<const std::byte> bytes) {
   const Path &path = peer.paths.front();
-  if (frame.header.kind == wire::Kind::challenge && peer.hello->has_remote()) {  // repeated: our PROOF was lost or is late
+  if (frame.header.kind == wire::Kind::challenge &&
+      peer.hello->has_remote()) {  // repeated: our PROOF was lost or is late
     endpoint_.control().send_raw(path.local, path.address, &peer, peer.hello_frame);
     return;
   }
@@ -86,15 +88,18 @@ void Membership::hello_from(RailSlot &rail, const wire::Frame &frame, std::span<
     return;
   }
   if (callers_.size() >= endpoint_.settings().handshake_limit) {
-    auto oldest = std::min_element(callers_.begin(), callers_.end(), [](const auto &a, const auto &b) {
-      return a.second.expires < b.second.expires;
-    });
+    auto oldest = std::min_element(callers_.begin(), callers_.end(),
+                                   [](const auto &a, const auto &b) { return a.second.expires < b.second.expires; });
     forget_caller(oldest);
   }
   uint64_t own_token = 0;
   Caller caller{bootstrap::Handshake::responder(identity(),
                                                 [&](const wire::Hello &hello) { return own_token = token_for(hello); }),
-                {bytes.begin(), bytes.end()}, {}, rail.index(), 0, 0};
+                {bytes.begin(), bytes.end()},
+                {},
+                rail.index(),
+                0,
+                0};
   bootstrap::Outcome outcome = caller.handshake.receive(frame, bytes);
   if (!caller.handshake.has_remote()) return;
   const auto &theirs = caller.handshake.remote_metadata().rails;
@@ -147,7 +152,8 @@ void Membership::caller_established(Caller &caller, uint64_t own_token) {
     }
     peer = created.value();
     if (peer->address.empty())
-      peer->address = text("%s rail %u", endpoint_.rails()[caller.rail]->fabric().name().c_str(), peer->paths.front().remote);
+      peer->address =
+          text("%s rail %u", endpoint_.rails()[caller.rail]->fabric().name().c_str(), peer->paths.front().remote);
   }
   Session session{.own_token = own_token, .remote_token = remote.token, .wants_accept = true};
   if (peer->state == PIRN_PEER_CONNECTING) {

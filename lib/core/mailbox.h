@@ -39,9 +39,9 @@ class Mailbox {
 
   // Sending.
   void post(std::shared_ptr<Message> message);
-  OutFrame *next_to_send();          // nullptr: nothing, or the window is full
-  void sent(uint64_t now);           // the frame next_to_send() returned is with the provider
-  void resend(uint64_t now);         // everything unacknowledged goes again
+  OutFrame *next_to_send();   // nullptr: nothing, or the window is full
+  void sent(uint64_t now);    // the frame next_to_send() returned is with the provider
+  void resend(uint64_t now);  // everything unacknowledged goes again
   bool resend_due(uint64_t now) const;
   // Takes in an acknowledgement; calls `done` for each message whose last frame it covers.
   template <typename F>
@@ -61,7 +61,8 @@ class Mailbox {
   bool idle() const { return frames_.empty(); }
   // Nothing was taken in by either side yet.
   bool pristine() const { return !touched_ && expected_ == 1; }
-  // Forgets the op of a message that is no longer waited for; the frames still go out, or the sequence would have a hole.
+  // Forgets the op of a message that is no longer waited for; the frames still go out, or the sequence would have a
+  // hole.
   void disown(const Op *op);
   void clear();
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The table of peers and their life: create, accept, release, reap. Sessions are in sessions.cpp, the hello in band is in
-// hello.cpp.
+// The table of peers and their life: create, accept, release, reap. Sessions are in sessions.cpp, the hello in band is
+// in hello.cpp.
 #include "core/members.h"
 
 #include "base/clock.h"
 #include "base/random.h"
 #include "core/endpoint.h"
+#include "core/neighbours.h"
 
 #include <sodium.h>
 
@@ -44,7 +45,8 @@ Status Membership::connect_paths(Peer &peer) {
   if (profile.same_process_only && peer.metadata.process != endpoint_.process())
     return fail(PIRN_ERR_UNAVAILABLE,
                 "provider %s does not survive the death of a peer process, so pirn uses it inside one process only; "
-                "use another provider between processes", profile.name);
+                "use another provider between processes",
+                profile.name);
   for (uint16_t local = 0; local < endpoint_.rails().size(); ++local) {
     std::vector<uint16_t> matching;
     for (uint16_t remote = 0; remote < peer.metadata.rails.size(); ++remote)
@@ -64,8 +66,7 @@ Status Membership::connect_paths(Peer &peer) {
 }
 
 Result<Peer *> Membership::create(const wire::Metadata &metadata, const std::string &address) {
-  if (metadata.instance == endpoint_.instance())
-    return fail(PIRN_ERR_INVALID, "the metadata is this endpoint's own");
+  if (metadata.instance == endpoint_.instance()) return fail(PIRN_ERR_INVALID, "the metadata is this endpoint's own");
   auto peer = std::make_unique<Peer>();
   peer->endpoint = &endpoint_;
   peer->instance = metadata.instance;
@@ -74,6 +75,7 @@ Result<Peer *> Membership::create(const wire::Metadata &metadata, const std::str
   peer->own_epoch = static_cast<uint32_t>(random_u64()) | 1;
   Status paths = connect_paths(*peer);
   if (!paths.is_ok()) return paths;
+  if (endpoint_.shares_memory_with_peers()) peer->neighbour = find_neighbour(metadata.instance);
   Peer *made = peer.get();
   instances_[metadata.instance] = made;
   peers_.push_back(std::move(peer));
@@ -118,7 +120,8 @@ uint64_t Membership::token_for(const wire::Hello &hello) {
 Status Membership::established(bootstrap::ConnectionId id, bool initiated, const wire::Hello &remote,
                                const wire::Metadata &metadata, const std::string &remote_address) {
   if (!initiated && !background_ && accepted_.size() >= endpoint_.settings().accept_backlog)
-    return fail(PIRN_ERR_AGAIN, "%zu peers wait to be accepted, as many as PIRN_ACCEPT_BACKLOG allows", accepted_.size());
+    return fail(PIRN_ERR_AGAIN, "%zu peers wait to be accepted, as many as PIRN_ACCEPT_BACKLOG allows",
+                accepted_.size());
   Session session;
   session.own_token = initiated ? own_token(id) : token_for(remote);
   session.remote_token = remote.token;

@@ -43,11 +43,11 @@ class Membership : public bootstrap::Events {
   Peer *receiver(const wire::Header &header);
   void handshake_frame(RailSlot &rail, const wire::Frame &frame, std::span<const std::byte> bytes);
   void hello_tick(Peer &peer, uint64_t now);
-  void ended(Peer &peer);        // closed or lost: cleans up around it
-  void release(Peer &peer);      // one handle less; the last one says goodbye
+  void ended(Peer &peer);    // closed or lost: cleans up around it
+  void release(Peer &peer);  // one handle less; the last one says goodbye
   void goodbye(Peer &peer, pirn_status status, const std::string &why);
   void address_changed(Peer &peer, const wire::AddressChange &change);
-  void tick(uint64_t now);       // expired hellos, peers nobody refers to any more
+  void tick(uint64_t now);  // expired hellos, peers nobody refers to any more
   template <typename F>
   void each(F &&visit) {
     for (auto &peer : peers_) visit(*peer);
@@ -58,8 +58,8 @@ class Membership : public bootstrap::Events {
   const bootstrap::Identity &identity() override;
   uint64_t token_for(const wire::Hello &hello) override;
   uint64_t own_token(bootstrap::ConnectionId id) override;
-  Status established(bootstrap::ConnectionId id, bool initiated, const wire::Hello &remote, const wire::Metadata &metadata,
-                     const std::string &remote_address) override;
+  Status established(bootstrap::ConnectionId id, bool initiated, const wire::Hello &remote,
+                     const wire::Metadata &metadata, const std::string &remote_address) override;
   void connect_failed(bootstrap::ConnectionId id, const Status &why) override;
   void lifeline_lost(bootstrap::ConnectionId id, const std::string &why) override;
 
@@ -67,8 +67,8 @@ class Membership : public bootstrap::Events {
   // A stranger that says hello in band.
   struct Caller {
     bootstrap::Handshake handshake;
-    std::vector<std::byte> hello;   // as received, to know repetitions
-    std::vector<std::byte> reply;   // to repeat
+    std::vector<std::byte> hello;  // as received, to know repetitions
+    std::vector<std::byte> reply;  // to repeat
     uint16_t rail = 0;
     fabric::FabricAddress address = 0;
     uint64_t expires = 0;
@@ -77,8 +77,8 @@ class Membership : public bootstrap::Events {
   Peer *live_by_instance(const wire::Instance &instance) const;
   Result<Peer *> create(const wire::Metadata &metadata, const std::string &address);
   Status connect_paths(Peer &peer);
-  void up(Peer &peer, Session session);       // the first session
-  void join(Peer &peer, Session session);     // one more, to be confirmed
+  void up(Peer &peer, Session session);    // the first session
+  void join(Peer &peer, Session session);  // one more, to be confirmed
   void confirm(Peer &peer, Session &session);
   void settle(Peer &peer, const Session &session);  // hands the peer to whoever waits for the session
   Peer *restart(Peer &peer, const Session &session);
@@ -106,8 +106,8 @@ class Membership : public bootstrap::Events {
   bool with_callback_ = false;
   Callers callers_;  // by the token we gave them
   std::array<unsigned char, 16> token_secret_;
-  bool unreferenced_ = false;           // some peer may have to be reaped
-  size_t unconfirmed_ = 0;              // sessions that wait for their first frame
+  bool unreferenced_ = false;  // some peer may have to be reaped
+  size_t unconfirmed_ = 0;     // sessions that wait for their first frame
 };
 
 }  // namespace pirn::core

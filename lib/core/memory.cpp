@@ -78,8 +78,8 @@ Result<Advertised *> Memory::advertise(Region *region, uint64_t offset, uint64_t
   for (size_t i = 0; i < rails_.size(); ++i) {
     fabric::Rail &rail = rails_[i]->fabric();
     auto virtual_address = reinterpret_cast<uint64_t>(address);
-    window->blob.rails.push_back({virtual_address - rail.remote_base(window->registrations[i]),
-                                  fabric::Rail::key(window->registrations[i])});
+    window->blob.rails.push_back(
+        {virtual_address - rail.remote_base(window->registrations[i]), fabric::Rail::key(window->registrations[i])});
   }
   ++region->windows;
   Advertised *made = window.get();

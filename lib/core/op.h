@@ -79,13 +79,13 @@ struct Op {
   uint32_t generation = 1;
   OpKind kind = OpKind::write;
   OpPhase phase = OpPhase::free;
-  bool queued = false;      // result goes to the completion queue
+  bool queued = false;  // result goes to the completion queue
   uint8_t retries = 0;
   uint32_t retry_episode = 0;
   Peer *peer = nullptr;
 
-  Segment single;                       // the only element of plain writes and reads
-  std::unique_ptr<Segment[]> vector;    // own copy of writev / readv
+  Segment single;                     // the only element of plain writes and reads
+  std::unique_ptr<Segment[]> vector;  // own copy of writev / readv
   const Segment *elements = nullptr;
   uint32_t count = 0;
   Prepared *prepared = nullptr;
@@ -99,7 +99,7 @@ struct Op {
 
   std::vector<std::byte> notification;
   uint64_t user_data = 0;
-  uint64_t deadline = 0;        // ns, coarse clock
+  uint64_t deadline = 0;  // ns, coarse clock
   uint64_t drain_deadline = 0;
 
   pirn_status status = PIRN_IN_PROGRESS;
@@ -132,8 +132,8 @@ struct Op {
 class OpPool {
  public:
   explicit OpPool(uint64_t limit) : limit_(limit) {}
-  Op *acquire();           // nullptr: limit reached
-  void release(Op &op);    // back to the pool; its id becomes invalid
+  Op *acquire();         // nullptr: limit reached
+  void release(Op &op);  // back to the pool; its id becomes invalid
   Op *find(pirn_transfer id);
   uint64_t used() const { return used_; }
 

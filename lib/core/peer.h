@@ -28,12 +28,12 @@ struct Path {
 // What one handshake agreed on. A second handshake with a peer that is up is either one more session with the same peer
 // object of the other side, or the sign that it gave the first up; the first frame tells (see sessions.cpp).
 struct Session {
-  uint64_t own_token = 0;     // in frames to us
-  uint64_t remote_token = 0;  // in frames to the peer; 0: a hello of ours that another handshake overtook
+  uint64_t own_token = 0;                // in frames to us
+  uint64_t remote_token = 0;             // in frames to the peer; 0: a hello of ours that another handshake overtook
   bootstrap::ConnectionId lifeline = 0;  // 0: made in band
   bool confirmed = false;
-  bool wants_accept = false;             // to be accepted once confirmed
-  bootstrap::ConnectionId attempt = 0;   // connect call that waits for the confirmation
+  bool wants_accept = false;            // to be accepted once confirmed
+  bootstrap::ConnectionId attempt = 0;  // connect call that waits for the confirmation
   uint64_t greeted = 0;
 };
 
@@ -41,20 +41,22 @@ struct Peer {
   Peer() : pending_peer_link(this), watched_link(this), talk_link(this) {}
 
   Endpoint *endpoint = nullptr;
+  Endpoint *neighbour =
+      nullptr;  // its endpoint, where the provider maps the memory of peers in this process (neighbours.h)
   wire::Instance instance{};
   wire::Metadata metadata;
   std::vector<Path> paths;
   uint32_t state = PIRN_PEER_CONNECTING;
-  std::string why;          // of SUSPECT, CLOSED, LOST, or a refused hello
+  std::string why;                              // of SUSPECT, CLOSED, LOST, or a refused hello
   pirn_status end_status = PIRN_ERR_PEER_LOST;  // what its transfers end with once CLOSED or LOST
-  std::string address;      // where it was reached, for people
+  std::string address;                          // where it was reached, for people
 
-  std::vector<Session> sessions;     // the one in use first; frames with one of their tokens are from it
-  uint64_t remote_token = 0;         // of the session in use
+  std::vector<Session> sessions;  // the one in use first; frames with one of their tokens are from it
+  uint64_t remote_token = 0;      // of the session in use
   uint32_t own_epoch = 0;
-  uint32_t remote_epoch = 0;         // 0: no frame seen yet
+  uint32_t remote_epoch = 0;  // 0: no frame seen yet
 
-  uint64_t handles = 0;     // held by the application
+  uint64_t handles = 0;        // held by the application
   uint64_t op_references = 0;  // transfers not yet released
   bool accept_queued = false;
   bool library_owned = false;  // accepted in the background without a callback
@@ -67,22 +69,22 @@ struct Peer {
   Mailbox mailbox;
   std::vector<std::byte> assembling;  // notification under reassembly
   uint64_t assembling_total = 0;
-  bool blocked = false;               // its next notification does not fit our memory limit
+  bool blocked = false;  // its next notification does not fit our memory limit
 
   List<Op, &Op::pending_link> pending;
-  Op *exclusive = nullptr;   // a retried op that must be alone in flight
-  uint32_t outstanding = 0;  // pieces in flight
+  Op *exclusive = nullptr;         // a retried op that must be alone in flight
+  uint32_t outstanding = 0;        // pieces in flight
   uint32_t control_in_flight = 0;  // control frames with the provider
   uint64_t active_ops = 0;
-  uint32_t episode = 0;      // counts times of trouble
+  uint32_t episode = 0;  // counts times of trouble
 
   uint64_t last_heard = 0;
   uint64_t last_ping = 0;
-  uint64_t busy_since = 0;   // since when work has been outstanding without a pause
+  uint64_t busy_since = 0;  // since when work has been outstanding without a pause
   uint64_t suspect_since = 0;
   bool transport_error = false;  // in this episode
 
-  std::vector<Window *> windows;     // imported from it, in that order
+  std::vector<Window *> windows;  // imported from it, in that order
   uint64_t bytes_written = 0;
   uint64_t bytes_read = 0;
 

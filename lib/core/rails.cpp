@@ -37,8 +37,7 @@ Result<std::unique_ptr<RailSlot>> RailSlot::open(uint16_t index, const fabric::N
     slot->buffers_[i].data = slot->slab_.data() + i * wire::max_control_frame;
   }
   slot->forget_buffers();
-  if (!slot->post_receives())
-    return fail(PIRN_ERR_IO, "%s takes no receive buffers", slot->fabric_->name().c_str());
+  if (!slot->post_receives()) return fail(PIRN_ERR_IO, "%s takes no receive buffers", slot->fabric_->name().c_str());
   return slot;
 }
 

@@ -18,8 +18,8 @@ namespace pirn::core {
 // A control frame on its way out, or a posted receive.
 struct ControlBuffer : Tracked {
   std::byte *data = nullptr;
-  Peer *peer = nullptr;       // sends: whom an error concerns; may be nullptr (handshake)
-  bool posted = false;        // with the provider
+  Peer *peer = nullptr;  // sends: whom an error concerns; may be nullptr (handshake)
+  bool posted = false;   // with the provider
 };
 
 class RailSlot {
@@ -60,7 +60,8 @@ class RailSlot {
   bool post_receives();
   bool starved() const { return unposted_ > 0; }
 
-  // Resets the fabric rail. `take_back` is called for each piece that was in flight, `lost_send` for each control frame.
+  // Resets the fabric rail. `take_back` is called for each piece that was in flight, `lost_send` for each control
+  // frame.
   template <typename F, typename G>
   Status reset(bool *address_changed, F &&take_back, G &&lost_send) {
     Status status = fabric_->reset(address_changed);

@@ -14,7 +14,8 @@ namespace pirn::core {
 static uint64_t digest(const wire::WindowBlob &blob) {
   std::vector<std::byte> bytes = wire::encode_window(blob);
   std::array<unsigned char, crypto_generichash_BYTES_MIN> hash;
-  crypto_generichash(hash.data(), hash.size(), reinterpret_cast<const unsigned char *>(bytes.data()), bytes.size(), nullptr, 0);
+  crypto_generichash(hash.data(), hash.size(), reinterpret_cast<const unsigned char *>(bytes.data()), bytes.size(),
+                     nullptr, 0);
   uint64_t word = 0;
   for (size_t i = 0; i < sizeof(word); ++i) word |= static_cast<uint64_t>(hash[i]) << (8 * i);
   return word;
@@ -38,7 +39,8 @@ Result<Window *> Windows::import(Peer &peer, const wire::WindowBlob &blob) {
     return fail(PIRN_ERR_INVALID, "the window belongs to another endpoint than this peer");
   for (const Path &path : peer.paths)
     if (path.remote >= blob.rails.size())
-      return fail(PIRN_ERR_INVALID, "the window has keys for %zu rails, but rail %u is in use", blob.rails.size(), path.remote);
+      return fail(PIRN_ERR_INVALID, "the window has keys for %zu rails, but rail %u is in use", blob.rails.size(),
+                  path.remote);
   if (Window *known = find(peer, blob.window); known && known->blob.capability == blob.capability &&
                                                known->blob.length == blob.length && known->blob.access == blob.access) {
     ++known->handles;
@@ -61,8 +63,7 @@ Status Windows::close(Window *window) {
                 static_cast<unsigned long long>(window->users));
   if (--window->handles > 0) return Status::ok();
   Peer &peer = *window->peer;
-  if (peer.live() && window->state != WindowState::gone)
-    send(peer, wire::Kind::window_close, window->blob.window, 0);
+  if (peer.live() && window->state != WindowState::gone) send(peer, wire::Kind::window_close, window->blob.window, 0);
   std::erase(peer.windows, window);
   std::erase(quiescing_, window);
   imported_.erase(window);

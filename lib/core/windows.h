@@ -31,9 +31,9 @@ class Windows {
   void opened(Peer &peer, const wire::WindowOpened &body);
 
   // Owner's side.
-  void withdraw(Advertised &window);           // asks the importers
+  void withdraw(Advertised &window);  // asks the importers
   bool quiet(const Advertised &window) const { return window.importers.empty(); }
-  void cut_off(Advertised &window);            // what is left of the importers
+  void cut_off(Advertised &window);  // what is left of the importers
 
   void control(Peer &peer, wire::Kind kind, const wire::WindowRef &body);
   void ended(Peer &peer);  // it is closed or lost
