@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <new>
 
 namespace pirn::core {
 
@@ -163,7 +164,13 @@ void Driver::thread_main() {
   Spell spell;
   while (!stopping_) {
     if (nap(guard)) continue;
-    size_t events = endpoint_.progress();
+    size_t events = 0;
+    try {
+      events = endpoint_.progress();
+    } catch (const std::bad_alloc &) {
+      // An exception that left the thread would end the process; a frame or a hello that found no memory comes again.
+      endpoint_.log().write(PIRN_LOG_ERROR, "out of memory while making progress");
+    }
     endpoint_.run_callbacks(guard);
     make_room(guard);
     if (mode_ == ProgressMode::spin) continue;
