@@ -92,6 +92,7 @@ pirn_status pirn_window_import(pirn_peer *, const void *blob, size_t length, pir
   return PIRN_OK;
 }
 pirn_status pirn_window_close(pirn_window *) { return saw("window_close"), PIRN_OK; }
+pirn_status pirn_prepared_release(pirn_prepared *) { return saw("prepared_release"), PIRN_OK; }
 pirn_status pirn_region_register(pirn_endpoint *, void *, uint64_t, const pirn_region_params *, pirn_region **region) {
   *region = handle<pirn_region>(5);
   return PIRN_OK;
