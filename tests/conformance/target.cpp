@@ -143,7 +143,11 @@ class ProcessTarget : public Target {
   pid_t pid() const override { return pid_; }
   bool alive() const override { return pid_ > 0; }
   void signal_now(int number) override {
-    if (pid_ > 0) kill(pid_, number);
+    if (pid_ <= 0) return;
+    kill(pid_, number);
+    // kill() returns while the threads of the target still run; stopped means all of them.
+    siginfo_t stopped;
+    if (number == SIGSTOP) waitid(P_PID, static_cast<id_t>(pid_), &stopped, WSTOPPED | WNOWAIT);
   }
   void kill_now() override {
     if (pid_ <= 0) return;

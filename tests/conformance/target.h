@@ -27,7 +27,7 @@ class Target {
   Reply call(const Request &request);
   virtual pid_t pid() const { return 0; }              // 0: lives in this process
   virtual void kill_now() {}                           // SIGKILL, reaped on return
-  virtual void signal_now(int) {}
+  virtual void signal_now(int) {}                      // SIGSTOP: stopped on return
   virtual bool alive() const { return true; }
 
   void open(const OpenOptions &options = {});
