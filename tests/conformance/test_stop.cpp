@@ -124,8 +124,6 @@ void stop__then_lost_then_continued__new_connection_works(void **state) {
   const pirn_transfer_params params = params_with(20 * second);
   EXPECT(PIRN_ERR_PEER_LOST, pirn_notify(old, "are you there", 13, &params, nullptr));
   target.signal_now(SIGCONT);
-  // Until the other side has given its stale peer up, too; a connection made earlier may be lost once more.
-  sleep_ms(1500);
 
   EXPECT_OK(pirn_peer_connect(pair.endpoint(), address.c_str(), 10 * second, &fresh));
 
