@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/pci_address.h"
 #include "fabric/discovery.h"
 
 #include <arpa/inet.h>
@@ -33,6 +34,12 @@ bool same_address(const std::string &a, const std::string &b) {
          memcmp(&first, &second, sizeof first) == 0;
 }
 
+// "21:00.0" and "0000:21:00.0" are the same device.
+bool same_device(const std::string &entry, const Nic &nic) {
+  auto wanted = parse_pci_address(entry);
+  return wanted && wanted == parse_pci_address(nic.pci_address);
+}
+
 bool contains(const std::vector<Nic> &nics, const Nic &nic) {
   return std::any_of(nics.begin(), nics.end(),
                      [&](const Nic &other) { return other.name == nic.name && other.address == nic.address; });
@@ -48,7 +55,7 @@ bool add_matching(const std::vector<Nic> &nics, const std::string &entry, std::v
       by_name = std::find(interfaces.begin(), interfaces.end(), nic.name) == interfaces.end();
       interfaces.push_back(nic.name);
     }
-    if (!by_name && !same_address(entry, nic.address)) continue;
+    if (!by_name && !same_address(entry, nic.address) && !same_device(entry, nic)) continue;
     any = true;
     if (!contains(chosen, nic)) chosen.push_back(nic);
   }
@@ -60,7 +67,9 @@ std::string names_of(const std::vector<Nic> &nics) {
   for (const Nic &nic : nics) {
     if (!out.empty()) out += ", ";
     out += nic.name;
-    if (!nic.address.empty()) out += " (" + nic.address + ")";
+    std::string also = nic.address;
+    if (!nic.pci_address.empty()) also += (also.empty() ? "" : ", ") + nic.pci_address;
+    if (!also.empty()) out += " (" + also + ")";
   }
   return out;
 }

@@ -44,7 +44,8 @@ struct ProviderFound {
 std::vector<ProviderFound> discover(const Calls &calls, const Log &log);
 ProviderFound discover_one(const Calls &calls, const Profile &profile, const Log &log);
 
-// Picks the NICs of an endpoint: `provider` is "auto" or a demand; `nics` is a list of names, globs or addresses, or "".
+// Picks the NICs of an endpoint: `provider` is "auto" or a demand; `nics` is a list of names, globs, addresses
+// or PCI addresses (short form too), or "".
 // Empty list: the best NIC(s) of the provider: all that are real fabric devices, or the first address of an IP provider.
 // Errors: UNAVAILABLE with the reason of each provider that was considered; INVALID for a list entry that matches nothing (names what exists).
 Result<std::vector<Nic>> choose_nics(const std::vector<ProviderFound> &found, const std::string &provider,

@@ -33,6 +33,17 @@ ProviderFound verbs() {
                           nic("verbs", "storage_0", "192.0.2.10")});
 }
 
+Nic on_pci(Nic nic, const char *pci_address) {
+  nic.pci_address = pci_address;
+  return nic;
+}
+
+// Two devices with an address each, and one that has none.
+ProviderFound cxi() {
+  return usable("cxi", {on_pci(nic("cxi", "cxi0", "0x1"), "0000:21:00.0"), on_pci(nic("cxi", "cxi1", ""), "0001:21:00.0"),
+                        nic("cxi", "cxi2", "")});
+}
+
 ProviderFound shm() { return usable("shm", {nic("shm", "shm", "fi_shm://1")}); }
 
 // "profile/name@address ..." or "code: text".
@@ -76,6 +87,22 @@ void choose__auto_with_a_list__provider_is_the_best_one_that_has_them_all(void *
   check({verbs(), tcp()}, "auto", "192.0.2.9", "verbs/mlx5_1@192.0.2.9 ");
 }
 
+void choose__list__by_pci_address_in_long_and_short_form(void **) {
+  check({cxi(), tcp()}, "cxi", "0000:21:00.0", "cxi/cxi0@0x1 ");
+  check({cxi(), tcp()}, "auto", "21:00.0", "cxi/cxi0@0x1 ");
+  check({cxi(), tcp()}, "auto", "0001:21:00.0,cxi2,21:00.0", "cxi/cxi1@ cxi/cxi2@ cxi/cxi0@0x1 ");
+  check({cxi(), tcp()}, "auto", "cxi0,21:00.0", "cxi/cxi0@0x1 ");
+}
+
+void choose__pci_address_of_no_nic__is_invalid_and_names_the_addresses_that_exist(void **) {
+  for (const char *entry : {"21:00.1", "0002:21:00.0", "21:00", "0000:21:00.8"}) {
+    std::string error = choose({cxi(), tcp()}, "auto", entry);
+    assert_int_equal(atoi(error.c_str()), PIRN_ERR_INVALID);
+    assert_non_null(strstr(error.c_str(), (std::string("\"") + entry + "\"").c_str()));
+    assert_non_null(strstr(error.c_str(), "cxi0 (0x1, 0000:21:00.0), cxi1 (0001:21:00.0), cxi2;"));
+  }
+}
+
 void choose__entry_matches_nothing__is_invalid_and_names_what_exists(void **) {
   std::string error = choose({verbs(), tcp()}, "verbs", "mlx5_0,mlx5_7");
   assert_int_equal(atoi(error.c_str()), PIRN_ERR_INVALID);
@@ -108,6 +135,8 @@ int main() {
       cmocka_unit_test(choose__empty_list__best_address_of_ip_or_all_devices),
       cmocka_unit_test(choose__list__by_name_glob_and_address_in_list_order),
       cmocka_unit_test(choose__auto_with_a_list__provider_is_the_best_one_that_has_them_all),
+      cmocka_unit_test(choose__list__by_pci_address_in_long_and_short_form),
+      cmocka_unit_test(choose__pci_address_of_no_nic__is_invalid_and_names_the_addresses_that_exist),
       cmocka_unit_test(choose__entry_matches_nothing__is_invalid_and_names_what_exists),
       cmocka_unit_test(choose__nothing_usable__is_unavailable_with_each_reason),
       cmocka_unit_test(choose__unknown_provider__is_invalid_and_names_the_known),
