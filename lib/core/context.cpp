@@ -60,6 +60,14 @@ const std::vector<fabric::ProviderFound> &Context::providers() {
   return providers_;
 }
 
+const Result<topo::Machine> &Context::machine() {
+  std::call_once(looked_, [this] {
+    machine_ = topo::load_machine();
+    if (!machine_.is_ok()) log_.write(PIRN_LOG_WARN, "all NICs count as equally near: %s", machine_.error().text.c_str());
+  });
+  return machine_;
+}
+
 const wire::Instance &process_identity() {
   static const wire::Instance identity = [] {
     wire::Instance made;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Settings, log and what discovery found. Immutable after opening, apart from the
-// count of endpoints and the discovery, which runs once, when it is first asked for.
+// count of endpoints and what is looked up once, when it is first asked for: discovery and topology.
 #pragma once
 
 #include "base/log.h"
 #include "base/settings.h"
 #include "fabric/discovery.h"
+#include "topo/machine.h"
 #include "wire/metadata.h"
 
 #include <atomic>
@@ -30,6 +31,7 @@ class Context {
   const fabric::Calls &calls() const { return calls_; }
   const std::vector<uint8_t> &key() const { return key_; }
   const std::vector<fabric::ProviderFound> &providers();
+  const Result<topo::Machine> &machine();
 
   std::atomic<uint64_t> endpoints{0};
 
@@ -40,6 +42,8 @@ class Context {
   const fabric::Calls &calls_;
   std::once_flag discovered_;
   std::vector<fabric::ProviderFound> providers_;
+  std::once_flag looked_;
+  Result<topo::Machine> machine_ = topo::Machine{};
 };
 
 // Random identity of this process, made once.

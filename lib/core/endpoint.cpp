@@ -3,6 +3,7 @@
 #include "core/endpoint.h"
 
 #include "base/random.h"
+#include "core/affinity.h"
 #include "core/neighbours.h"
 
 #include <sys/eventfd.h>
@@ -29,8 +30,23 @@ Endpoint::Endpoint(Context &context, std::vector<fabric::Nic> nics, ProgressMode
   ++context_.endpoints;
 }
 
-Result<std::unique_ptr<Endpoint>> Endpoint::open(Context &context, const EndpointOptions &options) {
+// Without a list, of several devices those that are near to the caller's memory.
+static Result<std::vector<fabric::Nic>> choose(Context &context, const EndpointOptions &options) {
   auto nics = fabric::choose_nics(context.providers(), options.provider, options.nics);
+  if (!nics.is_ok()) return nics;
+  const bool listed = options.nics.find_first_not_of(" \t") != std::string::npos;
+  if (listed || nics.value().size() < 2 || !context.machine().is_ok()) return nics;
+  const topo::Machine &machine = context.machine().value();
+  const size_t offered = nics.value().size();
+  auto chosen = near(machine, here(machine), nics.take());
+  if (chosen.size() < offered)
+    context.log().write(PIRN_LOG_INFO, "%zu of %zu NICs are used, those near to this process; PIRN_NICS chooses others",
+                        chosen.size(), offered);
+  return chosen;
+}
+
+Result<std::unique_ptr<Endpoint>> Endpoint::open(Context &context, const EndpointOptions &options) {
+  auto nics = choose(context, options);
   if (!nics.is_ok()) return nics.status();
   if (nics.value().size() > wire::max_rails) nics.value().resize(wire::max_rails);
   std::unique_ptr<Endpoint> endpoint(new Endpoint(context, nics.take(), options.progress));

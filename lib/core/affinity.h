@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// NICs near to memory: what the fabric offers, ranked by the machine's topology. Pure functions, any thread, apart
+// from here().
+#pragma once
+
+#include "fabric/discovery.h"
+#include "topo/rank.h"
+
+#include <vector>
+
+namespace pirn::core {
+
+// The memory that the calling thread gets: its domain if all its CPUs are in one, anywhere otherwise.
+topo::Place here(const topo::Machine &machine);
+
+std::vector<topo::NicAddress> pci_addresses(const std::vector<fabric::Nic> &nics);
+
+// The NICs that `place` prefers, in the given order. NICs addressed by IP are interfaces, not devices: they stay.
+std::vector<fabric::Nic> near(const topo::Machine &machine, const topo::Place &place, std::vector<fabric::Nic> nics);
+
+}  // namespace pirn::core

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which NICs an endpoint opens when the user names none. The first argument is the directory of the machines.
+#include "core/affinity.h"
+#include "core/endpoint.h"
+#include "fake_fabric.h"
+
+#include "../check.h"
+
+#include <sched.h>
+
+using namespace pirn;
+using namespace pirn::core;
+
+namespace {
+
+std::string directory;
+
+topo::Machine load(const char *name) {
+  auto machine = topo::load_machine(directory + "/" + name + ".xml");
+  if (!machine.is_ok()) fail_test("%s", machine.error().text.c_str());
+  return machine.take();
+}
+
+fabric::Nic nic(const char *profile, const char *name, const char *pci) {
+  fabric::Nic made{};
+  made.profile = fabric::find_profile(profile);
+  made.name = name;
+  made.pci_address = pci;
+  return made;
+}
+
+// The fabric adapters of the p4d, in the order of their addresses.
+std::vector<fabric::Nic> p4d_nics(const char *profile) {
+  return {nic(profile, "a", "0000:10:01.0"), nic(profile, "b", "0000:20:01.0"), nic(profile, "c", "0000:90:01.0"),
+          nic(profile, "d", "0000:a0:01.0")};
+}
+
+std::string names(const std::vector<fabric::Nic> &nics) {
+  std::string out;
+  for (const fabric::Nic &each : nics) out += each.name;
+  return out;
+}
+
+void near__memory_of_a_domain__its_nics_in_the_given_order(void **) {
+  const topo::Machine p4d = load("p4d");
+  assert_text(names(near(p4d, topo::Place::in_domain(0), p4d_nics("efa"))), "ab");
+  assert_text(names(near(p4d, topo::Place::in_domain(1), p4d_nics("efa"))), "cd");
+  assert_text(names(near(p4d, topo::Place{}, p4d_nics("efa"))), "abcd");
+  auto swapped = p4d_nics("efa");
+  std::swap(swapped[2], swapped[3]);
+  assert_text(names(near(p4d, topo::Place::in_domain(1), swapped)), "dc");
+}
+
+void near__ip_provider_or_one_nic__unchanged(void **) {
+  const topo::Machine p4d = load("p4d");
+  assert_text(names(near(p4d, topo::Place::in_domain(0), p4d_nics("tcp"))), "abcd");
+  assert_text(names(near(p4d, topo::Place::in_domain(0), {nic("efa", "d", "0000:a0:01.0")})), "d");
+  assert_true(near(p4d, topo::Place::in_domain(0), {}).empty());
+}
+
+void near__nics_that_the_topology_does_not_know__unchanged(void **) {
+  const topo::Machine p4d = load("p4d");
+  const std::vector<fabric::Nic> strangers = {nic("efa", "x", "0042:01:00.0"), nic("efa", "y", "")};
+  assert_text(names(near(p4d, topo::Place::in_domain(0), strangers)), "xy");
+}
+
+sim::Persona four_nics() {
+  sim::Persona persona = sim::cxi_persona();
+  persona.nics.clear();
+  for (const fabric::Nic &each : p4d_nics("cxi")) persona.nics.push_back({.name = each.name, .pci = each.pci_address});
+  return persona;
+}
+
+// What the library logs, one line each.
+void collect_log(void *lines, uint32_t, const char *message) { *static_cast<std::string *>(lines) += message; }
+
+// Opens an endpoint on the fake fabric with the machine that hwloc is told of; the names of its NICs.
+std::string opened(const char *nics, std::string *log = nullptr) {
+  sim::FakeFabric fake({four_nics()});
+  std::string lines;
+  auto context = Context::open({"LOG_LEVEL=info"}, collect_log, log ? log : &lines, fake.calls());
+  if (!context.is_ok()) fail_test("%s", context.error().text.c_str());
+  EndpointOptions options;
+  options.provider = "cxi";
+  options.nics = nics;
+  options.progress = ProgressMode::manual;
+  auto endpoint = Endpoint::open(*context.value(), options);
+  if (!endpoint.is_ok()) fail_test("%s", endpoint.error().text.c_str());
+  return names(endpoint.value()->nics());
+}
+
+void bind_to(int cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  assert_int_equal(sched_setaffinity(0, sizeof set, &set), 0);
+}
+
+void open__thread_bound_to_a_domain__its_nics_unless_listed(void **) {
+  const int cpu = sched_getcpu();
+  cpu_set_t before;
+  assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+  setenv("HWLOC_XMLFILE", (directory + "/p4d.xml").c_str(), 1);
+  setenv("HWLOC_THISSYSTEM", "1", 1);
+  bind_to(cpu);
+  // The described machine has CPUs 0 to 7; a thread on any other is in none of its domains.
+  assert_text(opened(""), cpu < 4 ? "ab" : cpu < 8 ? "cd" : "abcd");
+  assert_text(opened("d,a"), "da");
+  assert_text(opened("a0:01.0"), "d");
+  std::string log;
+  opened("", &log);
+  if (cpu < 8) assert_contains(log, "2 of 4 NICs are used");
+  unsetenv("HWLOC_THISSYSTEM");
+  assert_text(opened(""), "abcd");  // of another machine this thread's CPUs say nothing
+  unsetenv("HWLOC_XMLFILE");
+  assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
+}
+
+void open__topology_cannot_be_read__all_nics(void **) {
+  setenv("HWLOC_XMLFILE", (directory + "/none.xml").c_str(), 1);
+  setenv("HWLOC_COMPONENTS", "xml,stop", 1);
+  std::string log;
+  assert_text(opened("", &log), "abcd");
+  assert_contains(log, "all NICs count as equally near");
+  unsetenv("HWLOC_COMPONENTS");
+  unsetenv("HWLOC_XMLFILE");
+}
+
+}  // namespace
+
+int main(int argc, char **argv) {
+  if (argc != 2) {
+    std::fprintf(stderr, "usage: %s DIRECTORY\n", argv[0]);
+    return 2;
+  }
+  directory = argv[1];
+  const CMUnitTest tests[] = {
+      cmocka_unit_test(near__memory_of_a_domain__its_nics_in_the_given_order),
+      cmocka_unit_test(near__ip_provider_or_one_nic__unchanged),
+      cmocka_unit_test(near__nics_that_the_topology_does_not_know__unchanged),
+      cmocka_unit_test(open__thread_bound_to_a_domain__its_nics_unless_listed),
+      cmocka_unit_test(open__topology_cannot_be_read__all_nics),
+  };
+  return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
