@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sim.h"
+
+#include <cstring>
+#include <random>
+
+namespace pirn::sim_nic {
+namespace {
+
+int close_domain(fid *object) {
+  auto *domain = reinterpret_cast<Domain *>(object);
+  if (domain->children) {
+    rule_broken(*domain->persona, "fi_close of a domain with %zu objects open", domain->children);
+    return -FI_EBUSY;
+  }
+  fi_close(&domain->inner->fid);
+  for (Request *request : domain->orphans) delete request;
+  domain->fabric->children--;
+  delete domain;
+  return 0;
+}
+
+bool find_rail(const fi_info &info, size_t &rail) {
+  for (rail = 0; rail < device_count(); rail++)
+    if (info.domain_attr->name && device(rail).domain == info.domain_attr->name) return true;
+  return false;
+}
+
+fi_ops_domain *domain_calls() {
+  static fi_ops_domain calls = [] {
+    fi_ops_domain o = {};
+    o.size = sizeof o;
+    o.av_open = open_addresses;
+    o.cq_open = open_queue;
+    o.endpoint = open_endpoint;
+    refuse(o.scalable_ep);
+    refuse(o.cntr_open);
+    refuse(o.poll_open);
+    refuse(o.stx_ctx);
+    refuse(o.srx_ctx);
+    refuse(o.query_atomic);
+    refuse(o.query_collective);
+    refuse(o.endpoint2);
+    return o;
+  }();
+  return &calls;
+}
+
+}  // namespace
+
+fi_ops no_operations() {
+  fi_ops o = {};
+  o.size = sizeof o;
+  refuse(o.close);
+  refuse(o.bind);
+  refuse(o.control);
+  refuse(o.ops_open);
+  refuse(o.tostr);
+  refuse(o.ops_set);
+  return o;
+}
+
+int open_domain(fid_fabric *object, fi_info *info, fid_domain **out, void *context) {
+  static fi_ops operations = [] {
+    fi_ops o = no_operations();
+    o.close = close_domain;
+    return o;
+  }();
+  auto *fabric = reinterpret_cast<Fabric *>(object);
+  const Persona &persona = *fabric->persona;
+  auto domain = std::make_unique<Domain>();
+  if (!find_rail(*info, domain->rail)) return -FI_ENODEV;
+  if ((info->domain_attr->mr_mode & persona.mr_required) != persona.mr_required) {
+    rule_broken(persona, "fi_domain with mr_mode 0x%x; 0x%x is required", info->domain_attr->mr_mode,
+                persona.mr_required);
+    return -FI_EINVAL;
+  }
+  if (int rc = fi_domain(fabric->inner, fabric->inner_info, &domain->inner, nullptr)) return rc;
+  domain->fabric = fabric;
+  domain->persona = &persona;
+  domain->mr_mode = info->domain_attr->mr_mode & (persona.mr_required | persona.mr_optional);
+  domain->single_threaded = info->domain_attr->threading == FI_THREAD_DOMAIN;
+  domain->next_key = std::random_device()();
+  domain->fid.fid = {FI_CLASS_DOMAIN, context, &operations};
+  domain->fid.ops = domain_calls();
+  domain->fid.mr = registration_calls();
+  fabric->children++;
+  *out = &domain.release()->fid;
+  return 0;
+}
+
+}  // namespace pirn::sim_nic

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+// What happens to an operation between its post and the inner provider: faults, time on the wire, and the checks that
+// the target's NIC would make.
+#include "sim.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+namespace pirn::sim_nic {
+namespace {
+
+constexpr uint64_t patience_ns = 20 * 1000000;  // with a full inner queue, before the target's life is asked after
+
+enum class Launched : uint8_t { yes, later, refused };
+
+// The checks at the target. What is refused ends with `fault`.
+bool check_target(const Request &request, BoardView *board, Remote &remote, Fault &fault) {
+  const Endpoint &endpoint = *request.endpoint;
+  const Persona &persona = *endpoint.domain->persona;
+  if (!board || board->dead()) {
+    fault = persona.unreachable;
+    return false;
+  }
+  if (request.kind == Kind::send) return true;
+  if (persona.target_must_know_initiator && !board->knows(endpoint.port)) {
+    rule_broken(persona, "a one-sided operation before the target has inserted the initiator's address");
+    fault = persona.unknown_peer;
+    return false;
+  }
+  uint64_t right = request.kind == Kind::write ? FI_REMOTE_WRITE : FI_REMOTE_READ;
+  if (!board->find(request.remote.key, remote) || !(remote.access & right)) {
+    fault = persona.bad_key;
+    return false;
+  }
+  uint64_t offset = request.remote.addr;
+  if (endpoint.domain->mr_mode & FI_MR_VIRT_ADDR) offset -= remote.base;
+  fault = persona.bad_key;
+  remote.base = offset;
+  return offset <= remote.length && request.length <= remote.length - offset;
+}
+
+ssize_t launch_rma(Request &request, const Remote &remote) {
+  const Endpoint &endpoint = *request.endpoint;
+  fi_rma_iov part = {remote.base, request.length, remote.inner_key};
+  fi_msg_rma message = {};
+  message.msg_iov = request.local;
+  message.iov_count = request.parts;
+  message.addr = request.peer;
+  message.rma_iov = &part;
+  message.rma_iov_count = 1;
+  message.context = &request.inner_context;
+  message.data = request.data;
+  if (request.kind == Kind::read) return fi_readmsg(endpoint.inner, &message, FI_COMPLETION);
+  bool early = endpoint.domain->persona->early_completion && !(request.flags & FI_DELIVERY_COMPLETE);
+  uint64_t flags = FI_COMPLETION | (early ? 0 : FI_DELIVERY_COMPLETE) | (request.flags & FI_REMOTE_CQ_DATA);
+  return fi_writemsg(endpoint.inner, &message, flags);
+}
+
+ssize_t launch_send(Request &request) {
+  fi_msg message = {};
+  message.msg_iov = request.local;
+  message.iov_count = request.parts;
+  message.addr = request.peer;
+  message.context = &request.inner_context;
+  message.data = request.data;
+  return fi_sendmsg(request.endpoint->inner, &message, FI_COMPLETION | (request.flags & FI_REMOTE_CQ_DATA));
+}
+
+// The inner provider has no room, or tries for ever to reach somebody who was killed.
+Launched no_room(Request &request, const BoardView &board, Fault &fault) {
+  uint64_t now = now_ns();
+  if (!request.first_refusal) request.first_refusal = now;
+  if (now - request.first_refusal < patience_ns) return Launched::later;
+  request.first_refusal = now;
+  if (board.owner_lives() && !board.closed()) return Launched::later;
+  fault = request.endpoint->domain->persona->unreachable;
+  return Launched::refused;
+}
+
+Launched launch(Request &request, Fault &fault) {
+  auto found = request.endpoint->addresses->peers.find(request.peer);
+  BoardView *board = found == request.endpoint->addresses->peers.end() ? nullptr : board_of(found->second);
+  Remote remote = {};
+  if (!check_target(request, board, remote, fault)) return Launched::refused;
+  ssize_t rc = request.kind == Kind::send ? launch_send(request) : launch_rma(request, remote);
+  if (rc == 0) return Launched::yes;
+  if (rc == -FI_EAGAIN) return no_room(request, *board, fault);
+  fault = request.endpoint->domain->persona->unreachable;
+  return Launched::refused;
+}
+
+// When the last byte would have left: one operation after another at the rail's rate, then the latency.
+uint64_t due_at(FaultState &faults, uint64_t bytes) {
+  uint64_t now = now_ns(), begin = std::max(now, faults.wire_free_at);
+  if (faults.bytes_per_ns > 0) {
+    faults.wire_free_at = begin + static_cast<uint64_t>(static_cast<double>(bytes) / faults.bytes_per_ns);
+    begin = faults.wire_free_at;
+  }
+  if (faults.bytes_per_ns <= 0 && !faults.latency_ns) return 0;
+  return begin + faults.latency_ns;
+}
+
+void apply_schedule(Endpoint &endpoint) {
+  FaultState &faults = endpoint.faults;
+  if (faults.posts > faults.die_after) kill_nic(endpoint);
+  if (faults.posts > faults.stall_after && !faults.stalled_until)
+    faults.stalled_until = faults.stall_ns == UINT64_MAX ? UINT64_MAX : now_ns() + faults.stall_ns;
+}
+
+size_t pick(Endpoint &endpoint) {
+  size_t window = std::min(faults().out_of_order, endpoint.waiting.size());
+  return window ? endpoint.faults.random() % window : 0;
+}
+
+}  // namespace
+
+// Errors of the device itself have no operation to be reported with; the real efa calls abort() if nobody listens.
+void kill_nic(Endpoint &endpoint) {
+  if (endpoint.faults.dead) return;
+  const Persona &persona = *endpoint.domain->persona;
+  endpoint.faults.dead = true;
+  endpoint.board->set_dead();
+  if (endpoint.events) {
+    std::lock_guard<std::mutex> lock(endpoint.events->mutex);
+    endpoint.events->errors.push_back({FI_EIO, persona.unreachable.provider_error});
+  } else if (persona.address_format == FI_ADDR_EFA) {
+    rule_broken(persona, "the device failed, and no event queue is bound to hear of it");
+    abort();
+  }
+  for (Request *request : std::exchange(endpoint.waiting, {})) finish(request, persona.unreachable, 0);
+}
+
+void move_on(Endpoint &endpoint) {
+  uint64_t now = endpoint.waiting.empty() ? 0 : now_ns();
+  while (!endpoint.waiting.empty()) {
+    if (endpoint.faults.stalled_until > now) return;
+    auto at = endpoint.waiting.begin() + static_cast<std::ptrdiff_t>(pick(endpoint));
+    Request *request = *at;
+    if (request->due > now) return;
+    Fault fault = {};
+    endpoint.launched.insert(request);
+    Launched result = launch(*request, fault);
+    if (result == Launched::later) {
+      endpoint.launched.erase(request);
+      return;
+    }
+    endpoint.waiting.erase(at);
+    if (result == Launched::refused) finish(request, fault, 0);
+  }
+}
+
+void start(Request *request) {
+  Endpoint &endpoint = *request->endpoint;
+  FaultState &state = endpoint.faults;
+  const Persona &persona = *endpoint.domain->persona;
+  state.posts++;
+  apply_schedule(endpoint);
+  if (state.dead || (state.fail_nth && state.posts == state.fail_nth)) {
+    finish(request, persona.unreachable, 0);
+    return;
+  }
+  request->due = due_at(state, request->length);
+  endpoint.waiting.push_back(request);
+  // What is to run out of order is gathered first; whoever reads the queue sets the rest in motion.
+  if (endpoint.waiting.size() >= faults().out_of_order) move_on(endpoint);
+}
+
+}  // namespace pirn::sim_nic
