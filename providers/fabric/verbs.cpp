@@ -7,6 +7,14 @@ namespace {
 // Verbs endpoints are connected; the rxm layer makes them datagram-addressed and hands RMA straight to the NIC.
 const char *const names[] = {"verbs;ofi_rxm", nullptr};
 
+// One receive queue for all connections. Without it rxm (every release up to 2.4) posts receives to a connection that
+// the peer has just closed, and crashes; and each peer costs 1 MiB of buffers. 1024 receives of 16 KiB are plenty for
+// control messages; rxm's 4096 would pin 64 MiB a rail. Below lies one completion queue of the receives and 64 (later
+// 128) entries times the universe's size: rxm's 1024 is refused where a queue has at most 32767 entries (Soft-RoCE),
+// and 128 is more than a rail ever has in flight.
+const char *const environment[] = {"FI_OFI_RXM_USE_SRX", "1", "FI_OFI_RXM_MSG_RX_SIZE", "1024", "FI_UNIVERSE_SIZE",
+                                   "128", nullptr};
+
 }  // namespace
 
 // - Offers no FI_DELIVERY_COMPLETE: the completion is the reliable connection's acknowledgement, which the target's NIC
@@ -26,7 +34,7 @@ const Profile verbs_profile = {
     .needs_event_queue = false,
     .checks_offsets_only = false,
     .ip_addressed = false,
-    .environment = nullptr,
+    .environment = environment,
     .missing_hint = "needs an RDMA NIC that is up, with its kernel driver (ls /sys/class/infiniband), rdma-core, "
                     "an IP address on the NIC's interface (IPoIB or RoCE), and a memlock limit that is not small",
 };

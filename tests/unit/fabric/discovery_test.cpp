@@ -189,6 +189,8 @@ void environment__value_of_the_user__stands(void **) {
   ask(fake, "tcp");
   assert_string_equal(getenv("FI_CXI_OPTIMIZED_MRS"), "1");
   assert_string_equal(getenv("FI_EFA_ENABLE_SHM_TRANSFER"), "0");
+  assert_string_equal(getenv("FI_OFI_RXM_USE_SRX"), "1");
+  assert_string_equal(getenv("FI_UNIVERSE_SIZE"), "128");
 }
 
 void address_text__formats__are_readable(void **) {
