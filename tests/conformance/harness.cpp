@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "harness.h"
 
+#include <fnmatch.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -10,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <sstream>
 
 namespace pirn_test {
 
@@ -33,6 +35,20 @@ void take_variables() {
     variables()[text.substr(0, equals)] = text.substr(equals + 1);
   }
   for (const auto &variable : variables()) unsetenv(variable.first.c_str());
+}
+
+// Without the tests that PIRN_TEST_SKIP names: patterns, separated by commas.
+std::vector<CMUnitTest> without_skipped(const std::vector<CMUnitTest> &tests) {
+  std::vector<CMUnitTest> kept = tests;
+  std::istringstream patterns(variable("PIRN_TEST_SKIP", ""));
+  for (std::string pattern; std::getline(patterns, pattern, ',');) {
+    std::erase_if(kept, [&](const CMUnitTest &test) {
+      if (fnmatch(pattern.c_str(), test.name, 0) != 0) return false;
+      std::printf("left out by PIRN_TEST_SKIP: %s\n", test.name);
+      return true;
+    });
+  }
+  return kept;
 }
 
 void hang(int) {
@@ -255,8 +271,9 @@ int run(int argc, char **argv, const char *suite, const std::vector<CMUnitTest> 
   if (!filter.empty()) cmocka_set_test_filter(filter.c_str());
   std::printf("%s: provider %s, mode %s, PIRN_TEST_SEED=%llu\n", suite, provider().c_str(),
               variable("PIRN_TEST_MODE", "same").c_str(), static_cast<unsigned long long>(seed_of_run));
+  const std::vector<CMUnitTest> chosen = without_skipped(tests);
   std::fflush(stdout);
-  return _cmocka_run_group_tests(suite, tests.data(), tests.size(), nullptr, nullptr);
+  return _cmocka_run_group_tests(suite, chosen.data(), chosen.size(), nullptr, nullptr);
 }
 
 }  // namespace pirn_test
