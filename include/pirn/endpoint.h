@@ -24,7 +24,7 @@ typedef struct pirn_endpoint_params {
   size_t struct_size;
   const char *device;   /* "host"; NULL: "host" */
   const char *provider; /* demand a provider ("tcp"); NULL: as set by PIRN_PROVIDER. A demand that cannot be met fails, it never falls back */
-  const char *nics;     /* demand NICs: list of names, globs or addresses; NULL: as set by PIRN_NICS */
+  const char *nics;     /* demand NICs: list of names, globs, addresses or PCI addresses; NULL: as set by PIRN_NICS */
   uint32_t progress;    /* PIRN_PROGRESS_* */
   uint32_t reserved;
 } pirn_endpoint_params;

@@ -44,6 +44,25 @@ typedef struct pirn_nic_info {
   uint64_t max_message_size;
 } pirn_nic_info;
 
+/* Nearer places have smaller numbers. */
+#define PIRN_DISTANCE_SWITCH 0u
+#define PIRN_DISTANCE_HOST_BRIDGE 1u
+#define PIRN_DISTANCE_NUMA 2u
+#define PIRN_DISTANCE_PACKAGE 3u
+#define PIRN_DISTANCE_MACHINE 4u
+#define PIRN_DISTANCE_UNKNOWN 5u
+
+/* How far a NIC is from a place in this machine. */
+typedef struct pirn_affinity_info {
+  size_t struct_size;
+  const char *provider;
+  const char *name;
+  uint32_t distance;   /* PIRN_DISTANCE_*: the lowest thing that the two have in common */
+  uint32_t bridges;    /* PCI bridges from the place up to the common one; 0 where that is none */
+  uint32_t nearest;    /* 1: no NIC of this provider is nearer */
+  uint32_t preferred;  /* 1: the place uses it first; several devices share what is nearest to all of them */
+} pirn_affinity_info;
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -51,6 +70,13 @@ extern "C" {
 PIRN_API pirn_status pirn_info_setting(pirn_context *context, uint64_t index, pirn_setting_info *info);
 PIRN_API pirn_status pirn_info_provider(pirn_context *context, uint64_t index, pirn_provider_info *info);
 PIRN_API pirn_status pirn_info_nic(pirn_context *context, uint64_t index, pirn_nic_info *info);
+
+/* Of the NIC with this index in pirn_info_nic's list. `place` is a device by PCI address ("0000:21:00.0", "21:00.0"),
+ * memory of a NUMA node by the system's number ("numa:0"), or NULL: memory of the CPUs that this thread is bound to.
+ * A place that this machine does not have is UNKNOWN to all NICs. INVALID: `place` is none of these forms.
+ * UNAVAILABLE: the topology of the machine cannot be read. */
+PIRN_API pirn_status pirn_info_affinity(pirn_context *context, const char *place, uint64_t index,
+                                        pirn_affinity_info *info);
 
 /* "1.17.0": version of the libfabric that is loaded. Static storage. */
 PIRN_API const char *pirn_info_libfabric_version(void);

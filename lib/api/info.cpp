@@ -2,6 +2,9 @@
 #include "api/error.h"
 #include "api/handles.h"
 #include "api/params.h"
+#include "core/affinity.h"
+
+#include <algorithm>
 
 using namespace pirn;
 using namespace pirn::api;
@@ -9,6 +12,27 @@ using namespace pirn::api;
 static Status past_end(const char *what, uint64_t index, size_t count) {
   return fail(PIRN_ERR_RANGE, "%s %llu does not exist: there are %zu", what, static_cast<unsigned long long>(index),
               count);
+}
+
+static_assert(static_cast<uint32_t>(topo::Level::pci_switch) == PIRN_DISTANCE_SWITCH &&
+              static_cast<uint32_t>(topo::Level::unknown) == PIRN_DISTANCE_UNKNOWN);
+
+static bool contains(const std::vector<size_t> &list, size_t index) {
+  return std::find(list.begin(), list.end(), index) != list.end();
+}
+
+static pirn_affinity_info affinity_of(const fabric::ProviderFound &provider, size_t index, const topo::Machine &machine,
+                                      const topo::Place &place) {
+  const topo::Ranking ranking = topo::rank(machine, place, core::pci_addresses(provider.nics));
+  const topo::Distance &distance = ranking.distances[index];
+  const bool preferred = provider.profile->ip_addressed ? index == 0 : contains(ranking.preferred, index);
+  return {sizeof(pirn_affinity_info),
+          provider.profile->name,
+          provider.nics[index].name.c_str(),
+          static_cast<uint32_t>(distance.level),
+          distance.climb,
+          contains(ranking.nearest, index) ? 1u : 0u,
+          preferred ? 1u : 0u};
 }
 
 extern "C" {
@@ -61,6 +85,26 @@ pirn_status pirn_info_nic(pirn_context *context, uint64_t index, pirn_nic_info *
       }
     }
     return past_end("NIC", index, seen);
+  });
+}
+
+pirn_status pirn_info_affinity(pirn_context *context, const char *place, uint64_t index, pirn_affinity_info *info) {
+  return guard([&]() -> Status {
+    if (Status bad = clear_output(info); !bad.is_ok()) return bad;
+    if (!context) return missing("context");
+    const auto &machine = unwrap(context)->machine();
+    if (!machine.is_ok()) return machine.status();
+    auto from = core::place_named(machine.value(), place);
+    if (!from.is_ok()) return from.status();
+    uint64_t first = 0;
+    for (const fabric::ProviderFound &provider : unwrap(context)->providers()) {
+      const uint64_t offset = index - first;
+      first += provider.nics.size();
+      if (index >= first) continue;
+      export_result(affinity_of(provider, offset, machine.value(), from.value()), info);
+      return Status::ok();
+    }
+    return past_end("NIC", index, first);
   });
 }
 

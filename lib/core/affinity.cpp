@@ -8,6 +8,16 @@ topo::Place here(const topo::Machine &machine) {
   return domain ? topo::Place::in_domain(*domain) : topo::Place{};
 }
 
+Result<topo::Place> place_named(const topo::Machine &machine, const char *name) {
+  if (!name) return here(machine);
+  const std::string text = name, prefix = "numa:";
+  if (auto address = parse_pci_address(text)) return topo::Place::at(*address);
+  const bool numbered = text.size() > prefix.size() && text.size() <= prefix.size() + 9 && text.starts_with(prefix) &&
+                        text.find_first_not_of("0123456789", prefix.size()) == std::string::npos;
+  if (!numbered) return fail(PIRN_ERR_INVALID, "\"%s\" is no place: a PCI address or numa:N is", name);
+  return topo::Place::in_domain(machine.domain_of_node(static_cast<uint32_t>(std::stoul(text.substr(prefix.size())))));
+}
+
 std::vector<topo::NicAddress> pci_addresses(const std::vector<fabric::Nic> &nics) {
   std::vector<topo::NicAddress> addresses;
   for (const fabric::Nic &nic : nics) addresses.push_back(parse_pci_address(nic.pci_address));

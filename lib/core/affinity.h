@@ -13,6 +13,9 @@ namespace pirn::core {
 // The memory that the calling thread gets: its domain if all its CPUs are in one, anywhere otherwise.
 topo::Place here(const topo::Machine &machine);
 
+// A place by name: a PCI address, "numa:N", or nullptr for here(). INVALID for any other text.
+Result<topo::Place> place_named(const topo::Machine &machine, const char *name);
+
 std::vector<topo::NicAddress> pci_addresses(const std::vector<fabric::Nic> &nics);
 
 // The NICs that `place` prefers, in the given order. NICs addressed by IP are interfaces, not devices: they stay.

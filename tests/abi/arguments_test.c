@@ -90,12 +90,36 @@ static void context__missing_or_malformed__is_refused(void **state) {
     REFUSED(function(context, 0, NULL));                                \
   } while (0)
 
+static pirn_status affinity_here(pirn_context *context, uint64_t index, pirn_affinity_info *info) {
+  return pirn_info_affinity(context, NULL, index, info);
+}
+
+/* Places that are none, and one that no machine has. */
+static void check_places(pirn_context *context) {
+  static const char *const wrong[] = {"", "numa:", "numa:x", "numa:-1", "numa:12345678901", "eth0", "21:00"};
+  pirn_affinity_info info;
+  size_t i;
+  for (i = 0; i < sizeof wrong / sizeof wrong[0]; ++i) {
+    memset(&info, 0x5a, sizeof info);
+    info.struct_size = sizeof info;
+    REFUSED(pirn_info_affinity(context, wrong[i], 0, &info));
+    assert_non_null(strstr(pirn_last_error(), wrong[i]));
+    assert_null(info.name);
+  }
+  assert_int_equal(pirn_info_affinity(context, "ffff:ff:1f.7", 0, &info), PIRN_OK);
+  assert_int_equal(info.distance, PIRN_DISTANCE_UNKNOWN);
+  assert_int_equal(info.nearest, 1);
+  assert_string_not_equal(info.name, "");
+}
+
 static void info__missing_or_malformed__is_refused(void **state) {
   pirn_context *context = open_context();
   (void)state;
   INFO_LIST(pirn_info_setting, pirn_setting_info);
   INFO_LIST(pirn_info_provider, pirn_provider_info);
   INFO_LIST(pirn_info_nic, pirn_nic_info);
+  INFO_LIST(affinity_here, pirn_affinity_info);
+  check_places(context);
   assert_string_not_equal(pirn_info_libfabric_version(), "");
   assert_string_not_equal(pirn_info_build(), "");
   assert_int_equal(pirn_context_close(context), PIRN_OK);

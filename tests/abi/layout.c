@@ -57,6 +57,15 @@ FIELD(pirn_endpoint_params, nics, 24, 8);
 FIELD(pirn_endpoint_params, progress, 32, 4);
 FIELD(pirn_endpoint_params, reserved, 36, 4);
 
+SIZE(pirn_affinity_info, 40);
+FIELD(pirn_affinity_info, struct_size, 0, 8);
+FIELD(pirn_affinity_info, provider, 8, 8);
+FIELD(pirn_affinity_info, name, 16, 8);
+FIELD(pirn_affinity_info, distance, 24, 4);
+FIELD(pirn_affinity_info, bridges, 28, 4);
+FIELD(pirn_affinity_info, nearest, 32, 4);
+FIELD(pirn_affinity_info, preferred, 36, 4);
+
 SIZE(pirn_peer_info, 168);
 FIELD(pirn_peer_info, struct_size, 0, 8);
 FIELD(pirn_peer_info, instance, 8, 16);

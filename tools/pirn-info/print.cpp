@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collect.h"
+#include "machine.h"
 
 #include <fmt/core.h>
 
@@ -11,7 +12,13 @@ namespace {
 
 using Row = std::vector<std::string>;
 
-// Left-aligned columns; the last one is not padded.
+std::string text(const nlohmann::json &item, const char *key) {
+  const auto value = item.at(key).get<std::string>();
+  return value.empty() ? "-" : value;
+}
+
+}  // namespace
+
 void print_table(const std::vector<Row> &rows) {
   Row::size_type columns = rows.empty() ? 0 : rows.front().size();
   std::vector<size_t> width(columns, 0);
@@ -23,17 +30,6 @@ void print_table(const std::vector<Row> &rows) {
     fmt::print("{}\n", line);
   }
 }
-
-std::string text(const nlohmann::json &item, const char *key) {
-  const auto value = item.at(key).get<std::string>();
-  return value.empty() ? "-" : value;
-}
-
-std::string speed(uint64_t bits_per_second) {
-  return bits_per_second ? fmt::format("{:g} Gb/s", static_cast<double>(bits_per_second) * 1e-9) : "-";
-}
-
-}  // namespace
 
 void print_overview(const nlohmann::json &facts) {
   fmt::print("pirn {}\n  build: {}\n  libfabric: {}\n\nproviders, best first\n", facts.at("version").get<std::string>(),
@@ -50,7 +46,7 @@ void print_overview(const nlohmann::json &facts) {
   rows.clear();
   for (const auto &n : facts.at("nics"))
     rows.push_back({text(n, "provider"), text(n, "name"), text(n, "address"), text(n, "pci_address"),
-                    speed(n.at("link_speed_bits_per_s").get<uint64_t>())});
+                    speed_text(n.at("link_speed_bits_per_s").get<uint64_t>())});
   print_table(rows);
 }
 

@@ -64,6 +64,22 @@ void near__nics_that_the_topology_does_not_know__unchanged(void **) {
   assert_text(names(near(p4d, topo::Place::in_domain(0), strangers)), "xy");
 }
 
+void place_named__device_node_or_here__is_that_place(void **) {
+  const topo::Machine p4d = load("p4d");
+  auto device = place_named(p4d, "90:02.0");
+  assert_true(device.is_ok() && device.value().kind == topo::Place::Kind::device);
+  assert_true((device.value().device == PciAddress{0, 0x90, 2, 0}));
+  auto node = place_named(p4d, "numa:1");
+  assert_true(node.is_ok() && node.value().kind == topo::Place::Kind::domain);
+  assert_int_equal(node.value().domain, 1);
+  auto none = place_named(p4d, "numa:17");
+  assert_true(none.is_ok());
+  assert_int_equal(none.value().domain, topo::nowhere);
+  auto anywhere = place_named(p4d, nullptr);
+  assert_true(anywhere.is_ok() && anywhere.value().kind == topo::Place::Kind::anywhere);
+  assert_int_equal(place_named(p4d, "numa:1x").status().code, PIRN_ERR_INVALID);
+}
+
 sim::Persona four_nics() {
   sim::Persona persona = sim::cxi_persona();
   persona.nics.clear();
@@ -138,6 +154,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(near__memory_of_a_domain__its_nics_in_the_given_order),
       cmocka_unit_test(near__ip_provider_or_one_nic__unchanged),
       cmocka_unit_test(near__nics_that_the_topology_does_not_know__unchanged),
+      cmocka_unit_test(place_named__device_node_or_here__is_that_place),
       cmocka_unit_test(open__thread_bound_to_a_domain__its_nics_unless_listed),
       cmocka_unit_test(open__topology_cannot_be_read__all_nics),
   };
