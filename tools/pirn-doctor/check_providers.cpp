@@ -57,7 +57,7 @@ void check_providers(const Node &node, Findings &out) {
     out.push_back({"provider.crash", Severity::problem, "libfabric", pirn.missing,
                    "every program that opens a context of pirn and asks for providers ends the same way",
                    "look at the findings on FI_* variables; start with `env -i`; leave the provider out with "
-                   "FI_PROVIDER=^NAME until it is repaired"});
+                   "FI_PROVIDER=^NAME, or take it out of FI_PROVIDER_PATH, until it is repaired"});
     return;
   }
   if (!pirn.missing.empty()) {

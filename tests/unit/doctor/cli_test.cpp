@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The program as scripts see it: standard output, JSON, exit status. Argument: its path.
+// The program as scripts see it: standard output, JSON, exit status. Arguments: its path, the path of a libfabric
+// provider that aborts.
 #include "fixture.h"
 
 #include <sys/wait.h>
 
 namespace {
 
-std::string program;
+std::string program, aborting_provider;
 
 struct Ran {
   int exit;
@@ -139,9 +140,20 @@ static void live__refused_setting__is_a_problem_and_the_rest_is_still_examined(v
   json_finding(document, "libfabric.version");
 }
 
+static void live__provider_that_aborts__is_a_problem_and_the_rest_is_still_examined(void **) {
+  const std::string folder = aborting_provider.substr(0, aborting_provider.rfind('/'));
+  const Ran ran = run("--json", "FI_PROVIDER_PATH=" + folder);
+  assert_int_equal(ran.exit, 2);
+  const auto document = nlohmann::json::parse(ran.out);
+  assert_contains(json_finding(document, "provider.crash").at("seen").get<std::string>(), "signal 6");
+  assert_text(document.at("libfabric").get<std::string>(), "");
+  json_finding(document, "limits.memlock");
+}
+
 int main(int argc, char **argv) {
-  if (argc != 2) return 2;
+  if (argc != 3) return 2;
   program = argv[1];
+  aborting_provider = argv[2];
   const CMUnitTest tests[] = {
       cmocka_unit_test(json__healthy_node__is_complete_and_exits_0),
       cmocka_unit_test(json__problem_and_warning__worst_first_and_exits_2),
@@ -152,6 +164,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(usage__wrong__exits_64_and_help_exits_0),
       cmocka_unit_test(live__this_machine__asks_pirn),
       cmocka_unit_test(live__refused_setting__is_a_problem_and_the_rest_is_still_examined),
+      cmocka_unit_test(live__provider_that_aborts__is_a_problem_and_the_rest_is_still_examined),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
