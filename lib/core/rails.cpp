@@ -42,9 +42,8 @@ Result<std::unique_ptr<RailSlot>> RailSlot::open(uint16_t index, const fabric::N
 }
 
 RailSlot::~RailSlot() {
-  if (!slab_registration_) return;
-  // The endpoint must be quiet before its buffers go: the reset drops every receive still posted.
-  fabric_->deregister(slab_registration_);
+  // The endpoint must be quiet before its buffers go, and their registration goes with the rail, after the endpoint:
+  // receives are still posted there, and an operation in flight must not lose the registration it uses.
   fabric_.reset();
 }
 
