@@ -16,12 +16,16 @@ namespace {
 using Topology = std::unique_ptr<hwloc_topology, void (*)(hwloc_topology_t)>;
 
 // Devices are known by PCI address alone, so the search for their names in the system is left out: it would load
-// and initialise run-time libraries of accelerators in the caller's process. So is the one that visits each CPU.
+// and initialise run-time libraries of accelerators in the caller's process. So is the one that visits each CPU, and
+// the one for PCI devices through a library that keeps memory for good (2.9): the search in the system's files finds
+// the same.
 bool configure(hwloc_topology_t topology) {
+  constexpr auto leave_out = HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST;
   return hwloc_topology_set_io_types_filter(topology, HWLOC_TYPE_FILTER_KEEP_ALL) == 0 &&
          hwloc_topology_set_type_filter(topology, HWLOC_OBJ_OS_DEVICE, HWLOC_TYPE_FILTER_KEEP_NONE) == 0 &&
          hwloc_topology_set_flags(topology, HWLOC_TOPOLOGY_FLAG_INCLUDE_DISALLOWED) == 0 &&
-         hwloc_topology_set_components(topology, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, "x86") == 0;
+         hwloc_topology_set_components(topology, leave_out, "x86") == 0 &&
+         hwloc_topology_set_components(topology, leave_out, "pci") == 0;
 }
 
 uint32_t package_of(hwloc_topology_t topology, hwloc_obj_t object) {
