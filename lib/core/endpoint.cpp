@@ -220,6 +220,7 @@ void Endpoint::rail_was_reset(RailSlot &rail, const Status &status, bool address
     });
     return;
   }
+  if (int fd = rail.fabric().wait_fd(); fd >= 0) driver_.add_fd(fd);  // a reset may have opened another one
   if (!address_changed) return;
   auto address = rail.fabric().address();
   members_.each([&](Peer &peer) {

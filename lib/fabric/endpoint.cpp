@@ -53,6 +53,18 @@ Status Rail::State::open_endpoint(std::span<const std::byte> source, bool by_nam
   return status;
 }
 
+// While the old one exists, so that there is always one to read.
+Status Rail::State::renew_queue() {
+  if (!nic.profile->queue_goes_with_endpoint) return Status::ok();
+  Fid<fid_cq> old = std::move(cq);
+  int old_fd = wait_fd;
+  Status status = open_queue(most_in_flight);
+  if (status.is_ok()) return status;
+  cq = std::move(old);
+  wait_fd = old_fd;
+  return status;
+}
+
 Status Rail::State::read_address() {
   std::byte buffer[FI_NAME_MAX * 2];
   size_t length = sizeof buffer;
@@ -69,17 +81,20 @@ Status Rail::reset(bool *address_changed) {
   if (s.endpoint_registrations) s.close_registrations();
   s.ep.reset();
   drain(s.cq.get());
+  if (Status renewed = s.renew_queue(); !renewed.is_ok()) return renewed;
 
   // An address with its port is enough for IP providers; shm and its like derive a new name from it unless told. If the
   // address is taken by now, any will do.
   Status status = s.open_endpoint(before, false);
   if (!status.is_ok() || s.address != before) {
     s.ep.reset();
-    status = s.open_endpoint(before, true);
+    status = s.renew_queue();
+    if (status.is_ok()) status = s.open_endpoint(before, true);
   }
   if (!status.is_ok()) {
     s.log.write(PIRN_LOG_WARN, "%s: the endpoint cannot keep its address: %s", s.name.c_str(), status.text.c_str());
-    status = s.open_endpoint({}, false);
+    status = s.renew_queue();
+    if (status.is_ok()) status = s.open_endpoint({}, false);
   }
   if (!status.is_ok()) return status;
   bool keys_changed = false;

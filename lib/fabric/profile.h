@@ -23,6 +23,7 @@ struct Profile {
   bool same_process_only;                // must not cross process borders
   bool needs_event_queue;                // open and bind an EQ to every endpoint
   bool checks_offsets_only;              // checks keys and rights only with offset addressing: never offer virtual
+  bool queue_goes_with_endpoint;         // a queue that outlives its endpoint still refers to it: reset opens both anew
   bool ip_addressed;                     // a NIC is an interface with one IP address; loopback and link-local rank last
   // Environment that must hold before libfabric opens the provider, applied only when unset; name and value in turn,
   // NULL-terminated; or NULL.

@@ -92,7 +92,7 @@ Status Rail::State::open_queue(uint64_t max_in_flight) {
   return step_failed("fi_cq_open", rc);
 }
 
-Status Rail::State::open_objects(uint64_t max_in_flight) {
+Status Rail::State::open_objects() {
   fid_fabric *raw_fabric = nullptr;
   int rc = calls.fabric(info->fabric_attr, &raw_fabric, nullptr);
   if (rc) return step_failed("fi_fabric", rc);
@@ -110,7 +110,7 @@ Status Rail::State::open_objects(uint64_t max_in_flight) {
   if (rc) return step_failed("fi_av_open", rc);
   av.reset(raw_av);
 
-  if (Status status = open_queue(max_in_flight); !status.is_ok()) return status;
+  if (Status status = open_queue(most_in_flight); !status.is_ok()) return status;
   if (nic.profile->needs_event_queue) {
     Grown<fi_eq_attr> eq_attr;
     eq_attr.attr.wait_obj = FI_WAIT_NONE;
@@ -127,8 +127,9 @@ Result<std::unique_ptr<Rail>> Rail::open(const Nic &nic, const Calls &calls, con
   state->name = std::string(nic.profile->name) + "/" + nic.name;
   state->info = std::shared_ptr<fi_info>(calls.dupinfo(nic.info.get()), calls.freeinfo);
   if (!state->info) return fail(PIRN_ERR_NO_MEMORY, "%s: fi_dupinfo: out of memory", state->name.c_str());
+  state->most_in_flight = max_in_flight;
   state->read_back_limits();
-  if (Status status = state->open_objects(max_in_flight); !status.is_ok()) return status;
+  if (Status status = state->open_objects(); !status.is_ok()) return status;
   const Limits &limits = state->limits;
   log.write(PIRN_LOG_DEBUG, "%s: \"%s\" at %s, message %llu, depth %zu+%zu, parts %zu/%zu, key %zu%s%s%s%s", //
             state->name.c_str(), nic.fabric_provider.c_str(), nic.address.c_str(),

@@ -52,6 +52,7 @@ struct Rail::State {
   uint64_t write_flags = 0;
   bool endpoint_registrations = false;  // FI_MR_ENDPOINT: a registration belongs to an enabled endpoint
   bool provider_keys = false;           // FI_MR_PROV_KEY
+  uint64_t most_in_flight = 0;          // as asked for; 0: as the provider likes
   int wait_fd = -1;
   std::vector<std::byte> address;
   Registration *registrations = nullptr;
@@ -70,7 +71,7 @@ struct Rail::State {
   // "tcp/eth0: fi_domain: Cannot allocate memory"
   Status step_failed(const char *step, ssize_t rc) const;
 
-  Status open_objects(uint64_t max_in_flight);  // rail.cpp
+  Status open_objects();  // rail.cpp
   Status open_queue(uint64_t max_in_flight);
   void read_back_limits();
 
@@ -78,6 +79,8 @@ struct Rail::State {
   // for providers that take the source address for a prefix.
   Status open_endpoint(std::span<const std::byte> source, bool by_name);
   Status read_address();
+  // Without an endpoint only. The descriptor to wait on may become another one.
+  Status renew_queue();
 
   void check_events(Status *failure);  // completion.cpp
 

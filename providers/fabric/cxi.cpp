@@ -25,6 +25,7 @@ const Profile cxi_profile = {
     .same_process_only = false,
     .needs_event_queue = false,
     .checks_offsets_only = false,
+    .queue_goes_with_endpoint = false,
     .ip_addressed = false,
     .environment = environment,
     .missing_hint = "needs a Slingshot NIC (cxi0 ...) and libfabric with the cxi provider: the distribution's has none "

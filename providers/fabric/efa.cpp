@@ -30,6 +30,7 @@ const Profile efa_profile = {
     .same_process_only = false,
     .needs_event_queue = true,
     .checks_offsets_only = false,
+    .queue_goes_with_endpoint = false,
     .ip_addressed = false,
     .environment = environment,
     .missing_hint = "needs an EC2 instance with EFA attached, the efa kernel module (modprobe efa), and libfabric with "

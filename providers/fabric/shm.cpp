@@ -24,6 +24,7 @@ const Profile shm_profile = {
     .same_process_only = true,
     .needs_event_queue = false,
     .checks_offsets_only = true,
+    .queue_goes_with_endpoint = false,
     .ip_addressed = false,
     .environment = nullptr,
     .missing_hint = "needs libfabric with the shm provider",

@@ -19,6 +19,7 @@ const Profile sockets_profile = {
     .same_process_only = false,
     .needs_event_queue = false,
     .checks_offsets_only = false,
+    .queue_goes_with_endpoint = false,
     .ip_addressed = true,
     .environment = nullptr,
     .missing_hint = "needs libfabric with the sockets provider, and a network interface that is up",

@@ -26,6 +26,7 @@ const Profile tcp_profile = {
     .same_process_only = false,
     .needs_event_queue = false,
     .checks_offsets_only = false,
+    .queue_goes_with_endpoint = false,
     .ip_addressed = true,
     .environment = nullptr,
     .missing_hint = "needs libfabric with the tcp provider, and a network interface that is up",

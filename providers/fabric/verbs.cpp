@@ -19,6 +19,7 @@ const char *const environment[] = {"FI_OFI_RXM_USE_SRX", "1", "FI_OFI_RXM_MSG_RX
 
 // - Offers no FI_DELIVERY_COMPLETE: the completion is the reliable connection's acknowledgement, which the target's NIC
 //   sends after it issued the writes to memory. For the target's CPU that is visibility.
+// - A closed rxm endpoint leaves itself in its queue's list of things to wait for (fi_trywait then crashes).
 // - With FI_MR_LOCAL left out rxm registers per operation, so it must be offered: discovery offers every mr_mode bit.
 // - A bad key or a dead peer fails the hidden connection and everything in flight on it; the next operation reconnects.
 // - Writes up to inject_size are copied by the CPU when the memory counts as host memory: never register device memory
@@ -33,6 +34,7 @@ const Profile verbs_profile = {
     .same_process_only = false,
     .needs_event_queue = false,
     .checks_offsets_only = false,
+    .queue_goes_with_endpoint = true,
     .ip_addressed = false,
     .environment = environment,
     .missing_hint = "needs an RDMA NIC that is up, with its kernel driver (ls /sys/class/infiniband), rdma-core, "
