@@ -222,6 +222,25 @@ void reset__every_persona__address_and_keys_stay_and_operations_in_flight_vanish
   }
 }
 
+void reset__queue_that_goes_with_its_endpoint__is_another_one_and_works(void **) {
+  for (const Kind &kind : kinds) {
+    Setup setup(kind);
+    const int descriptor = setup.pair.target->wait_fd();
+    const size_t objects = setup.fake.live_objects();
+    if (descriptor < 0) continue;
+
+    bool changed = true;
+    require(setup.pair.target->reset(&changed), "reset");
+
+    // The new one was opened before the old one was closed, so equal numbers mean the same queue.
+    const bool renewed = setup.pair.target->wait_fd() != descriptor;
+    assert_int_equal(renewed, find_profile(kind.profile)->queue_goes_with_endpoint);
+    assert_int_equal(renewed, strcmp(kind.profile, "verbs") == 0);
+    assert_true(setup.pair.target->wait_fd() >= 0);
+    assert_int_equal(setup.fake.live_objects(), objects);
+  }
+}
+
 void reset__address_is_not_kept__says_so_and_peers_can_insert_the_new_one(void **) {
   for (const Kind &kind : kinds) {
     Persona persona = kind.persona();
@@ -429,6 +448,7 @@ int main() {
       cmocka_unit_test(access__not_granted_or_out_of_bounds__is_the_providers_error_and_moves_nothing),
       cmocka_unit_test(send__every_persona__receiver_gets_bytes_length_and_kind),
       cmocka_unit_test(reset__every_persona__address_and_keys_stay_and_operations_in_flight_vanish),
+      cmocka_unit_test(reset__queue_that_goes_with_its_endpoint__is_another_one_and_works),
       cmocka_unit_test(reset__address_is_not_kept__says_so_and_peers_can_insert_the_new_one),
       cmocka_unit_test(reset__provider_keys_bound_to_the_endpoint__changed_keys_are_reported),
       cmocka_unit_test(post__queue_is_full__is_again_until_a_completion_is_taken),
