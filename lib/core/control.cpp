@@ -75,6 +75,10 @@ void Control::take(Peer &peer, const wire::Frame &frame) {
         return wire::encode_ping(out, head, ping.value());
       });
   }
+  if (frame.header.kind == wire::Kind::pong) {
+    auto pong = wire::decode_ping(frame.body);
+    if (pong.is_ok()) endpoint_.paths().pong(peer, pong.value().id);
+  }
   if (!peer.mailbox.idle()) talk(peer);
 }
 
@@ -240,12 +244,18 @@ size_t Control::encode(Peer &peer, const OutFrame &frame, std::span<std::byte> o
 
 template <typename Encode>
 bool Control::send(Peer &peer, Encode &&encode_into) {
-  const Path &path = peer.paths.front();
+  return send_by(peer, endpoint_.paths().control(peer), std::forward<Encode>(encode_into));
+}
+
+template <typename Encode>
+bool Control::send_by(Peer &peer, size_t index, Encode &&encode_into) {
+  const Path &path = peer.paths[index];
   RailSlot &rail = *endpoint_.rails()[path.local];
   ControlBuffer *buffer = rail.take_send_buffer();
   if (!buffer) return false;
   size_t size = encode_into(std::span(buffer->data, wire::max_control_frame));
   buffer->peer = &peer;
+  buffer->path = static_cast<uint32_t>(index);
   int error = 0;
   auto result = rail.fabric().send(path.address, buffer->data, size, rail.control_descriptor(), buffer, &error);
   if (result == fabric::PostResult::posted) {
@@ -256,8 +266,19 @@ bool Control::send(Peer &peer, Encode &&encode_into) {
   }
   rail.give_back(buffer);
   if (result == fabric::PostResult::failed)
-    endpoint_.health().suspect(peer, rail.fabric().name() + ": " + fabric::Rail::error_text(error), true);
+    trouble(peer, index, rail.fabric().name() + ": " + fabric::Rail::error_text(error));
   return false;
+}
+
+void Control::trouble(Peer &peer, size_t path, const std::string &why) {
+  if (!endpoint_.paths().failed(peer, path, why))
+    endpoint_.health().suspect(peer, why + Paths::troubles(peer), true);
+}
+
+bool Control::send_probe(Peer &peer, size_t path, uint64_t id) {
+  return peer.paths[path].probing = send_by(peer, path, [&](std::span<std::byte> out) {
+           return wire::encode_ping(out, header(peer, wire::Kind::ping, 0), {id});
+         });
 }
 
 bool Control::send_ping(Peer &peer, uint64_t id) {
@@ -286,6 +307,7 @@ bool Control::send_raw(uint16_t rail_index, fabric::FabricAddress address, Peer 
   if (!buffer) return false;
   std::memcpy(buffer->data, frame.data(), frame.size());
   buffer->peer = peer;
+  buffer->path = 0;
   int error = 0;
   auto result = rail.fabric().send(address, buffer->data, frame.size(), rail.control_descriptor(), buffer, &error);
   if (result == fabric::PostResult::posted) {
@@ -303,8 +325,9 @@ void Control::send_completed(RailSlot &rail, ControlBuffer *buffer, const fabric
   rail.give_back(buffer);
   if (!peer) return;
   --peer->control_in_flight;
+  peer->paths[buffer->path].probing = false;
   if (completion.error == 0 || !peer->live()) return;
-  endpoint_.health().suspect(*peer, rail.fabric().name() + ": " + fabric::Rail::error_text(completion.error), true);
+  trouble(*peer, buffer->path, rail.fabric().name() + ": " + fabric::Rail::error_text(completion.error));
   peer->mailbox.resend(coarse_ns());
   talk(*peer);
 }

@@ -33,6 +33,7 @@ class Control {
   void talk(Peer &peer);  // it has something to send
   void flush();           // sends what talkers have
   bool send_ping(Peer &peer, uint64_t id);
+  bool send_probe(Peer &peer, size_t path, uint64_t id);  // a ping by this path
   // A ping that acknowledges nothing, for a session that may be with a new peer object of the other side.
   bool send_greeting(Peer &peer, uint64_t token);
   // Sends an already encoded frame (handshake) to an address; false: not now.
@@ -60,7 +61,10 @@ class Control {
   size_t encode(Peer &peer, const OutFrame &frame, std::span<std::byte> out);
   template <typename Encode>
   bool send(Peer &peer, Encode &&encode);
+  template <typename Encode>
+  bool send_by(Peer &peer, size_t path, Encode &&encode);
   wire::Header header(const Peer &peer, wire::Kind kind, uint32_t sequence) const;
+  void trouble(Peer &peer, size_t path, const std::string &why);
   void protocol_error(Peer *peer, const Status &what);
 
   Endpoint &endpoint_;

@@ -24,6 +24,7 @@ Endpoint::Endpoint(Context &context, std::vector<fabric::Nic> nics, ProgressMode
       engine_(*this),
       control_(*this),
       health_(*this),
+      paths_(*this),
       windows_(*this),
       members_(*this) {
   random_bytes(instance_.data(), instance_.size());
@@ -133,11 +134,12 @@ size_t Endpoint::progress() {
   size_t events = 0;
   fabric::Completion batch[32];
   for (auto &rail : rails_) {
+    if (!rail->open()) continue;
     Status failure;
     size_t count = rail->fabric().poll(batch, std::size(batch), &failure);
     for (size_t i = 0; i < count; ++i) handle(*rail, batch[i]);
     events += count;
-    if (!failure.is_ok()) rail_was_reset(*rail, failure, false);
+    if (!failure.is_ok()) rail_broke(*rail, failure);
     if (rail->starved()) rail->post_receives();
   }
   if (uint32_t pokes = pokes_.load(); pokes != seen_pokes_) {
@@ -162,6 +164,8 @@ size_t Endpoint::progress() {
 }
 
 void Endpoint::tick() {
+  for (auto &rail : rails_)
+    if (rail->retry_due(last_tick_)) shares_memory_with_peers() ? request_reset() : engine_.reset_rail(*rail);
   engine_.tick(last_tick_);
   health_.tick(last_tick_);
   members_.tick(last_tick_);
@@ -212,15 +216,29 @@ void Endpoint::run_callbacks(Driver::Guard &guard) {
   driver_.relock(guard);
 }
 
+// Its queue reports nothing any more, so whatever is in flight there must be let go.
+void Endpoint::rail_broke(RailSlot &rail, const Status &why) {
+  if (rails_.size() == 1) {
+    rail_was_reset(rail, why, false);
+    return;
+  }
+  paths_.rail_failed(rail, "the local rail is out of order: " + why.text, false);
+  engine_.reset_rail(rail);
+}
+
 void Endpoint::rail_was_reset(RailSlot &rail, const Status &status, bool address_changed) {
   if (!status.is_ok()) {
     log().write(PIRN_LOG_ERROR, "%s is out of order: %s", rail.fabric().name().c_str(), status.text.c_str());
-    members_.each([&](Peer &peer) {
-      health_.lose(peer, PIRN_PEER_LOST, PIRN_ERR_PEER_LOST, "the local rail is out of order: " + status.text);
-    });
+    rail.set_open(false, coarse_ns());
+    paths_.rail_failed(rail, "the local rail is out of order: " + status.text, true);
     return;
   }
   if (int fd = rail.fabric().wait_fd(); fd >= 0) driver_.add_fd(fd);  // a reset may have opened another one
+  if (!rail.open()) {
+    log().write(PIRN_LOG_INFO, "%s is open again", rail.fabric().name().c_str());
+    rail.set_open(true, 0);
+    paths_.rail_opened(rail);
+  }
   if (!address_changed) return;
   auto address = rail.fabric().address();
   members_.each([&](Peer &peer) {

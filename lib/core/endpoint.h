@@ -13,6 +13,7 @@
 #include "core/health.h"
 #include "core/members.h"
 #include "core/memory.h"
+#include "core/paths.h"
 #include "core/windows.h"
 
 #include <pirn/transfer.h>
@@ -115,11 +116,13 @@ class Endpoint {
   Engine &engine() { return engine_; }
   Control &control() { return control_; }
   Health &health() { return health_; }
+  Paths &paths() { return paths_; }
   Windows &windows() { return windows_; }
   Membership &members() { return members_; }
   bootstrap::Bootstrap &bootstrap() { return *bootstrap_; }
   void op_finished(Op &op);
   void prepared_done(Op &op);
+  void rail_broke(RailSlot &rail, const Status &why);
   void rail_was_reset(RailSlot &rail, const Status &status, bool address_changed);
   void signal();  // a completion or a notification can be taken
 
@@ -173,6 +176,7 @@ class Endpoint {
   Engine engine_;
   Control control_;
   Health health_;
+  Paths paths_;
   Windows windows_;
   Membership members_;
   std::unique_ptr<bootstrap::Bootstrap> bootstrap_;

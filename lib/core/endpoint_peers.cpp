@@ -143,7 +143,7 @@ void Endpoint::describe(Peer &peer, pirn_peer_info *info) {
   auto guard = driver_.lock();
   std::memcpy(info->instance, peer.instance.data(), peer.instance.size());
   info->state = peer.state;
-  info->rails = static_cast<uint32_t>(peer.paths.size());
+  info->rails = paths_.count_in_use(peer);
   copy_text(info->provider, sizeof(info->provider), rails_.front()->fabric().profile().name);
   copy_text(info->path, sizeof(info->path), "fabric");
   copy_text(info->address, sizeof(info->address), peer.address);
@@ -158,8 +158,9 @@ std::string Endpoint::explain(Peer &peer) {
   std::string out = text("peer %s: %s%s%s\n", peer.address.c_str(), peer_state_name(peer.state),
                          peer.why.empty() ? "" : ": ", peer.why.c_str());
   for (const Path &path : peer.paths)
-    out += text("path fabric: rail %s (%s) to remote rail %u\n", rails_[path.local]->fabric().name().c_str(),
-                rails_[path.local]->fabric().printable_address().c_str(), path.remote);
+    out += text("path fabric: rail %s (%s) to remote rail %u%s%s%s\n", rails_[path.local]->fabric().name().c_str(),
+                rails_[path.local]->fabric().printable_address().c_str(), path.remote, path.detour ? ", a detour" : "",
+                path.paused ? ", paused: " : "", path.why.c_str());
   bool same_host = peer.metadata.host == host_identity();
   out += peer.metadata.process == process() ? "path self: not built into this version\n"
          : same_host                        ? "path ipc: not built into this version (the peer is on this host)\n"

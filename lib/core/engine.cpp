@@ -35,62 +35,67 @@ void Engine::start(Op &op) {
     data_done(op);
     return;
   }
-  if (!peer.pending.empty() || !issue(op)) enqueue(op);
+  op.piece_bytes = piece_size(op.total, peer.paths.size(), endpoint_.settings().chunk_size);
+  bool waits = !peer.pending_first.empty() || (op.total > small_transfer && !peer.pending.empty());
+  if (waits || !issue(op)) enqueue(op);
 }
 
 void Engine::enqueue(Op &op) {
   if (op.pending_link.linked()) return;
   Peer &peer = *op.peer;
-  peer.pending.push_back(op);
+  if (op.total <= small_transfer || alone(op)) peer.pending_first.push_back(op);
+  else peer.pending.push_back(op);
   if (!peer.pending_peer_link.linked()) pending_peers_.push_back(peer);
 }
 
 void Engine::pump() {
   pending_peers_.each([this](Peer &peer) {
-    while (Op *op = peer.pending.front()) {
+    while (Op *op = peer.pending_first.front()) {
       if (!issue(*op)) return;
       op->pending_link.unlink();
+    }
+    while (Op *op = peer.pending.front()) {
+      bool handed_over = issue(*op);
+      op->pending_link.unlink();
+      if (handed_over) continue;
+      peer.pending.push_back(*op);  // the next round begins with another one
+      return;
     }
     peer.pending_peer_link.unlink();
   });
 }
 
 void Engine::wake(Peer &peer) {
-  if (!peer.pending.empty() && !peer.pending_peer_link.linked()) pending_peers_.push_back(peer);
+  bool any = !peer.pending.empty() || !peer.pending_first.empty();
+  if (any && !peer.pending_peer_link.linked()) pending_peers_.push_back(peer);
 }
 
-// A retried op goes alone, so that one bad op cannot take its neighbours along again and again.
+// A retried op goes alone, so that one bad op cannot take its neighbours along again and again. Where there are more
+// paths the first failure is taken for the path's.
+bool Engine::alone(const Op &op) { return op.retries > (op.peer->paths.size() > 1 ? 1 : 0); }
+
 bool Engine::may_issue(const Op &op, const Peer &peer) const {
   if (peer.state != PIRN_PEER_UP) return false;
   if (peer.exclusive) return peer.exclusive == &op;
-  return op.retries == 0 || peer.outstanding == 0;
+  return !alone(op) || peer.outstanding == 0;
 }
 
 bool Engine::issue(Op &op) {
   if (op.phase != OpPhase::moving) return true;
   if (!may_issue(op, *op.peer)) return false;
-  if (op.retries > 0) op.peer->exclusive = &op;
+  if (alone(op)) op.peer->exclusive = &op;
   while (!op.fully_issued()) {
     switch (issue_one(op)) {
       case Step::again:
         break;
       case Step::wait:
+      case Step::refused:
         return false;
       case Step::ended:
         return true;
     }
   }
   return true;
-}
-
-const Path &Engine::choose(const Peer &peer) const {
-  if (peer.paths.size() == 1) return peer.paths.front();
-  std::array<RailLoad, wire::max_rails> loads;
-  for (size_t i = 0; i < peer.paths.size(); ++i) {
-    RailSlot &rail = *endpoint_.rails()[peer.paths[i].local];
-    loads[i] = {rail.backlog, rail.link_speed(), rail.full()};
-  }
-  return peer.paths[pick_rail({loads.data(), peer.paths.size()}, 1)];
 }
 
 // Gathers as much of the op from `cursor` on as fits one message of the path's rail, at most `limit` bytes.
@@ -134,13 +139,28 @@ pirn_status Engine::build(Op &op, const Path &path, Cursor &cursor, uint64_t lim
   return PIRN_OK;
 }
 
+// By the best path that takes it.
 Engine::Step Engine::issue_one(Op &op) {
   Peer &peer = *op.peer;
-  const Path &path = choose(peer);
+  uint64_t refused = 0;
+  for (;;) {
+    size_t path = endpoint_.paths().choose(peer, op, refused);
+    if (path == Paths::none) break;
+    Step step = issue_on(op, path);
+    if (step != Step::refused) return step;
+    refused |= 1ull << path;
+  }
+  if (refused != 0) endpoint_.health().post_refused(peer);
+  return Step::wait;
+}
+
+Engine::Step Engine::issue_on(Op &op, size_t index) {
+  Peer &peer = *op.peer;
+  Path &path = peer.paths[index];
   RailSlot &rail = *endpoint_.rails()[path.local];
   bool repeating = !op.again.empty();
   Range range = repeating ? op.again.back() : Range{op.cursor, UINT64_MAX};
-  uint64_t largest = std::min(rail.limits().max_message, endpoint_.settings().chunk_size);
+  uint64_t largest = std::min(rail.limits().max_message, op.piece_bytes);
   Parts parts;
   Cursor cursor = range.start;
   pirn_status built = build(op, path, cursor, std::min(range.bytes, largest), &parts);
@@ -159,27 +179,24 @@ Engine::Step Engine::issue_one(Op &op) {
   piece->op = &op;
   piece->start = range.start;
   piece->bytes = parts.bytes;
+  piece->path = static_cast<uint32_t>(index);
   fabric::Rma rma{parts.local, parts.descriptors, parts.count, parts.remote, parts.count, path.address, piece};
   int error = 0;
   auto result = op.kind == OpKind::write ? rail.fabric().write(rma, &error) : rail.fabric().read(rma, &error);
+  if (result == fabric::PostResult::again) {
+    rail.release(piece);
+    return Step::refused;
+  }
+  if (!repeating) op.cursor = cursor;
+  else if (range.bytes == parts.bytes) op.again.pop_back();
+  else op.again.back() = {cursor, range.bytes - parts.bytes};
   if (result != fabric::PostResult::posted) {
     rail.release(piece);
-    if (result == fabric::PostResult::again) {
-      endpoint_.health().post_refused(peer);
-      return Step::wait;
-    }
-    if (repeating) op.again.pop_back();
-    else op.cursor = cursor;
-    piece_failed(op, {range.start, parts.bytes}, rail, error, 0, "");
+    piece_failed(op, {range.start, parts.bytes}, index, error, 0, "");
     return op.phase == OpPhase::moving ? Step::wait : Step::ended;
   }
-  if (!repeating) {
-    op.cursor = cursor;
-  } else if (range.bytes == parts.bytes) {
-    op.again.pop_back();
-  } else {
-    op.again.back() = {cursor, range.bytes - parts.bytes};
-  }
+  if (path.outstanding++ == 0) path.moved_at = coarse_ns();
+  path.backlog += parts.bytes;
   ++op.outstanding;
   ++peer.outstanding;
   rail.backlog += parts.bytes;
@@ -188,23 +205,33 @@ Engine::Step Engine::issue_one(Op &op) {
   return Step::again;
 }
 
+void Engine::retire(Piece *piece) {
+  Op &op = *piece->op;
+  Path &path = op.peer->paths[piece->path];
+  RailSlot &rail = *endpoint_.rails()[piece->rail];
+  rail.backlog -= piece->bytes;
+  path.backlog -= piece->bytes;
+  --path.outstanding;
+  --op.outstanding;
+  --op.peer->outstanding;
+  rail.release(piece);
+}
+
 void Engine::completed(Piece *piece, const fabric::Completion &completion) {
   Op &op = *piece->op;
   Peer &peer = *op.peer;
-  RailSlot &rail = *endpoint_.rails()[piece->rail];
   Range range{piece->start, piece->bytes};
-  rail.backlog -= piece->bytes;
-  rail.release(piece);
-  --op.outstanding;
-  --peer.outstanding;
+  size_t path = piece->path;
+  retire(piece);
   if (completion.error == 0) {
     op.moved += range.bytes;
+    peer.paths[path].moved_at = endpoint_.last_tick();
     endpoint_.health().heard(peer);
   }
   if (op.phase == OpPhase::draining) {
     settle(op);
   } else if (completion.error != 0) {
-    piece_failed(op, range, rail, completion.error, completion.provider_error, completion.text);
+    piece_failed(op, range, path, completion.error, completion.provider_error, completion.text);
   } else if (op.outstanding == 0 && op.fully_issued()) {
     data_done(op);
   }

@@ -50,20 +50,22 @@ class Engine {
     size_t count = 0;
     uint64_t bytes = 0;
   };
-  enum class Step : uint8_t { again, wait, ended };
+  enum class Step : uint8_t { again, wait, refused, ended };
 
   bool may_issue(const Op &op, const Peer &peer) const;
   bool issue(Op &op);  // true: nothing is left to hand over (or the op has ended)
   Step issue_one(Op &op);
+  Step issue_on(Op &op, size_t path);
   pirn_status build(Op &op, const Path &path, Cursor &cursor, uint64_t limit, Parts *parts);
-  const Path &choose(const Peer &peer) const;
   void data_done(Op &op);
-  void piece_failed(Op &op, const Range &range, RailSlot &rail, int error, int provider_error, const char *text);
+  void piece_failed(Op &op, const Range &range, size_t path, int error, int provider_error, const char *text);
+  void retire(Piece *piece);  // it is with the provider no more
   void settle(Op &op);  // a draining op: done if quiet
   void finish(Op &op);
   void release_uses(Op &op);
   void enqueue(Op &op);
   void drop_exclusive(Op &op);
+  static bool alone(const Op &op);
 
   Endpoint &endpoint_;
   List<Op, &Op::active_link> active_;

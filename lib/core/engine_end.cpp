@@ -45,15 +45,17 @@ static pirn_status status_of(int error) {
   }
 }
 
-void Engine::piece_failed(Op &op, const Range &range, RailSlot &rail, int error, int provider_error, const char *text) {
+void Engine::piece_failed(Op &op, const Range &range, size_t path, int error, int provider_error, const char *text) {
   Peer &peer = *op.peer;
+  RailSlot &rail = *endpoint_.rails()[peer.paths[path].local];
   std::string words = pirn::text("%s: %s%s%s", rail.fabric().name().c_str(), fabric::Rail::error_text(error).c_str(),
                                  *text ? ": " : "", text);
   op.provider_error = provider_error ? provider_error : error;
   op.rail = rail.index();
   bool transport = is_transport(error);
   // Losing the peer ends its ops, this one included.
-  if (transport) endpoint_.health().suspect(peer, words, true);
+  if (transport && !endpoint_.paths().failed(peer, path, words))
+    endpoint_.health().suspect(peer, words + Paths::troubles(peer), true);
   if (op.phase != OpPhase::moving) return;
   if (!transport) {
     end(op, status_of(error), words);
@@ -63,8 +65,10 @@ void Engine::piece_failed(Op &op, const Range &range, RailSlot &rail, int error,
     op.retry_episode = peer.episode;
     ++op.retries;
   }
-  if (op.retries > endpoint_.settings().transfer_retries) {
-    end(op, PIRN_ERR_IO, pirn::text("failed %u times while the peer was alive; last: %s", op.retries, words.c_str()));
+  // Each path may fail once without counting against the transfer.
+  if (op.retries > endpoint_.settings().transfer_retries + peer.paths.size() - 1) {
+    end(op, PIRN_ERR_IO, pirn::text("failed %u times while the peer was alive; last: %s%s", op.retries, words.c_str(),
+                                     Paths::troubles(peer).c_str()));
     return;
   }
   op.again.push_back(range);
@@ -161,10 +165,7 @@ void Engine::reset_rail(RailSlot &rail) {
       [&](Piece *piece) {
         Op &op = *piece->op;
         Range range{piece->start, piece->bytes};
-        rail.backlog -= piece->bytes;
-        rail.release(piece);
-        --op.outstanding;
-        --op.peer->outstanding;
+        retire(piece);
         if (op.phase == OpPhase::draining) {
           settle(op);
         } else {
@@ -175,6 +176,7 @@ void Engine::reset_rail(RailSlot &rail) {
       [&](ControlBuffer &buffer) {
         if (!buffer.peer) return;
         --buffer.peer->control_in_flight;
+        buffer.peer->paths[buffer.path].probing = false;
         buffer.peer->mailbox.resend(coarse_ns());
         endpoint_.control().talk(*buffer.peer);
       });

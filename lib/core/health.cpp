@@ -9,7 +9,8 @@
 namespace pirn::core {
 
 bool Health::has_work(const Peer &peer) const {
-  return peer.live() && (peer.active_ops > 0 || !peer.mailbox.idle() || peer.state != PIRN_PEER_UP);
+  return peer.live() && (peer.active_ops > 0 || !peer.mailbox.idle() || peer.state != PIRN_PEER_UP ||
+                         std::any_of(peer.paths.begin(), peer.paths.end(), [](const Path &path) { return path.paused; }));
 }
 
 void Health::watch(Peer &peer) {
@@ -74,6 +75,8 @@ void Health::check(Peer &peer, uint64_t now) {
     endpoint_.members().hello_tick(peer, now);
     return;
   }
+  endpoint_.paths().tick(peer, now);
+  if (!peer.live()) return;
   const Settings &settings = endpoint_.settings();
   if (peer.state == PIRN_PEER_SUSPECT) {
     if (peer.last_heard > peer.suspect_since) {
@@ -95,6 +98,7 @@ void Health::check(Peer &peer, uint64_t now) {
     }
   }
   if (peer.mailbox.resend_due(now)) {
+    endpoint_.paths().next_control(peer);
     peer.mailbox.resend(now);
     endpoint_.control().talk(peer);
   }
@@ -113,6 +117,8 @@ void Health::check(Peer &peer, uint64_t now) {
 }
 
 void Health::ping(Peer &peer, uint64_t now) {
+  // By another path each time: one that is silent may hide that the peer is well.
+  endpoint_.paths().next_control(peer);
   bool posted = endpoint_.control().send_ping(peer, next_ping_id_++);
   if (posted) peer.last_ping = now;
   else post_refused(peer);

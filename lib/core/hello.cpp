@@ -42,7 +42,8 @@ void Membership::hello_tick(Peer &peer, uint64_t now) {
     return;
   }
   if (peer.hello_sent != 0 && now < peer.hello_sent + hello_interval) return;
-  const Path &path = peer.paths.front();
+  if (peer.hello_sent != 0) endpoint_.paths().next_control(peer);
+  const Path &path = peer.paths[endpoint_.paths().control(peer)];
   if (endpoint_.control().send_raw(path.local, path.address, &peer, peer.hello_frame)) peer.hello_sent = now;
 }
 
@@ -61,7 +62,7 @@ void Membership::handshake_frame(RailSlot &rail, const wire::Frame &frame, std::
 }
 
 void Membership::hello_answered(Peer &peer, const wire::Frame &frame, std::span<const std::byte> bytes) {
-  const Path &path = peer.paths.front();
+  const Path &path = peer.paths[endpoint_.paths().control(peer)];
   if (frame.header.kind == wire::Kind::challenge &&
       peer.hello->has_remote()) {  // repeated: our PROOF was lost or is late
     endpoint_.control().send_raw(path.local, path.address, &peer, peer.hello_frame);

@@ -36,35 +36,6 @@ Peer *Membership::live_by_instance(const wire::Instance &instance) const {
   return found == instances_.end() ? nullptr : found->second;
 }
 
-// Every local rail is paired with a remote rail that speaks the same protocol.
-Status Membership::connect_paths(Peer &peer) {
-  std::string theirs;
-  for (const wire::RailAddress &rail : peer.metadata.rails)
-    theirs += text("%s%s (%s)", theirs.empty() ? "" : ", ", rail.provider.c_str(), rail.protocol.c_str());
-  const fabric::Profile &profile = endpoint_.rails().front()->fabric().profile();
-  if (profile.same_process_only && peer.metadata.process != endpoint_.process())
-    return fail(PIRN_ERR_UNAVAILABLE,
-                "provider %s does not survive the death of a peer process, so pirn uses it inside one process only; "
-                "use another provider between processes",
-                profile.name);
-  for (uint16_t local = 0; local < endpoint_.rails().size(); ++local) {
-    std::vector<uint16_t> matching;
-    for (uint16_t remote = 0; remote < peer.metadata.rails.size(); ++remote)
-      if (peer.metadata.rails[remote].provider == profile.name &&
-          peer.metadata.rails[remote].protocol == endpoint_.nics()[local].fabric_provider)
-        matching.push_back(remote);
-    if (matching.empty()) continue;
-    uint16_t remote = matching[local % matching.size()];
-    auto inserted = endpoint_.rails()[local]->fabric().insert(peer.metadata.rails[remote].address);
-    if (!inserted.is_ok()) return inserted.status();
-    peer.paths.push_back({local, remote, inserted.value()});
-  }
-  if (peer.paths.empty())
-    return fail(PIRN_ERR_UNAVAILABLE, "no provider in common: here %s (%s), there %s", profile.name,
-                endpoint_.nics().front().fabric_provider.c_str(), theirs.c_str());
-  return Status::ok();
-}
-
 Result<Peer *> Membership::create(const wire::Metadata &metadata, const std::string &address) {
   if (metadata.instance == endpoint_.instance()) return fail(PIRN_ERR_INVALID, "the metadata is this endpoint's own");
   auto peer = std::make_unique<Peer>();
@@ -73,7 +44,7 @@ Result<Peer *> Membership::create(const wire::Metadata &metadata, const std::str
   peer->metadata = metadata;
   peer->address = address;
   peer->own_epoch = static_cast<uint32_t>(random_u64()) | 1;
-  Status paths = connect_paths(*peer);
+  Status paths = endpoint_.paths().open(*peer);
   if (!paths.is_ok()) return paths;
   if (endpoint_.shares_memory_with_peers()) peer->neighbour = find_neighbour(metadata.instance);
   Peer *made = peer.get();

@@ -76,7 +76,6 @@ class Membership : public bootstrap::Events {
 
   Peer *live_by_instance(const wire::Instance &instance) const;
   Result<Peer *> create(const wire::Metadata &metadata, const std::string &address);
-  Status connect_paths(Peer &peer);
   void up(Peer &peer, Session session);    // the first session
   void join(Peer &peer, Session session);  // one more, to be confirmed
   void confirm(Peer &peer, Session &session);

@@ -46,6 +46,7 @@ struct Piece : Tracked {
   Op *op = nullptr;
   Cursor start;
   uint64_t bytes = 0;
+  uint32_t path = 0;      // index among the peer's
   Piece *next = nullptr;  // free list of the rail
   bool in_flight = false;
 };
@@ -95,6 +96,7 @@ struct Op {
   uint32_t outstanding = 0;  // pieces in flight
   std::vector<Range> again;  // what has to be sent again
   uint64_t total = 0;
+  uint64_t piece_bytes = 0;  // it is cut into pieces of at most this
   uint64_t moved = 0;
 
   std::vector<std::byte> notification;

@@ -18,11 +18,22 @@ namespace pirn::core {
 
 class Endpoint;
 
-// A local rail and the remote rail it talks to.
+// A local rail and the remote rail it talks to (paths.h).
 struct Path {
   uint16_t local = 0;
   uint16_t remote = 0;
   fabric::FabricAddress address = 0;
+  uint32_t outstanding = 0;  // pieces in flight
+  uint64_t backlog = 0;      // their bytes
+  uint64_t moved_at = 0;     // when a piece completed last, or the first of those in flight was posted
+  bool detour = false;       // not one of the pairs; serves while its local rail's own are paused
+  bool paused = false;
+  std::string why;          // paused
+  uint64_t back_off = 0;    // until the next probe; 0: never paused
+  uint64_t probe_at = 0;
+  uint64_t probe = 0;       // id of the ping that proves it, 0: none sent
+  bool probing = false;     // that ping is with the provider
+  uint64_t resumed_at = 0;
 };
 
 // What one handshake agreed on. A second handshake with a peer that is up is either one more session with the same peer
@@ -45,7 +56,8 @@ struct Peer {
       nullptr;  // its endpoint, where the provider maps the memory of peers in this process (neighbours.h)
   wire::Instance instance{};
   wire::Metadata metadata;
-  std::vector<Path> paths;
+  std::vector<Path> paths;  // only grows: pieces name theirs by index
+  uint32_t control_path = 0;
   uint32_t state = PIRN_PEER_CONNECTING;
   std::string why;                              // of SUSPECT, CLOSED, LOST, or a refused hello
   pirn_status end_status = PIRN_ERR_PEER_LOST;  // what its transfers end with once CLOSED or LOST
@@ -71,7 +83,8 @@ struct Peer {
   uint64_t assembling_total = 0;
   bool blocked = false;  // its next notification does not fit our memory limit
 
-  List<Op, &Op::pending_link> pending;
+  List<Op, &Op::pending_link> pending;        // large transfers, by turns
+  List<Op, &Op::pending_link> pending_first;  // small ones, and those that go alone, in order
   Op *exclusive = nullptr;         // a retried op that must be alone in flight
   uint32_t outstanding = 0;        // pieces in flight
   uint32_t control_in_flight = 0;  // control frames with the provider

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/rails.h"
 
+#include "base/clock.h"
+
 #include <algorithm>
 
 namespace pirn::core {
@@ -45,6 +47,12 @@ RailSlot::~RailSlot() {
   // The endpoint must be quiet before its buffers go, and their registration goes with the rail, after the endpoint:
   // receives are still posted there, and an operation in flight must not lose the registration it uses.
   fabric_.reset();
+}
+
+void RailSlot::set_open(bool open, uint64_t now) {
+  constexpr uint64_t shortest = 100 * ns_per_ms, longest = 5 * ns_per_s;
+  back_off_ = open ? 0 : std::clamp(back_off_ * 2, shortest, longest);
+  retry_at_ = open ? 0 : now + back_off_;
 }
 
 Piece *RailSlot::acquire() {

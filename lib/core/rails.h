@@ -19,6 +19,7 @@ namespace pirn::core {
 struct ControlBuffer : Tracked {
   std::byte *data = nullptr;
   Peer *peer = nullptr;  // sends: whom an error concerns; may be nullptr (handshake)
+  uint32_t path = 0;     // index among the peer's
   bool posted = false;   // with the provider
 };
 
@@ -46,6 +47,11 @@ class RailSlot {
       if (pieces_[i].in_flight) visit(pieces_[i]);
   }
   uint64_t backlog = 0;  // bytes in flight
+
+  // False after a reset that failed, until one succeeds.
+  bool open() const { return retry_at_ == 0; }
+  bool retry_due(uint64_t now) const { return retry_at_ != 0 && now >= retry_at_; }
+  void set_open(bool open, uint64_t now);
 
   // A buffer for one control frame: nullptr when all are in flight.
   ControlBuffer *take_send_buffer();
@@ -91,6 +97,8 @@ class RailSlot {
   std::vector<ControlBuffer *> free_sends_;
   size_t unposted_ = 0;
   fabric::Registration *slab_registration_ = nullptr;
+  uint64_t retry_at_ = 0;  // when to try a reset again; 0: open
+  uint64_t back_off_ = 0;
 };
 
 using Rails = std::vector<std::unique_ptr<RailSlot>>;

@@ -106,17 +106,18 @@ void pick_rail__table(void **) {
     uint64_t bytes;
     size_t expected;
   } rows[] = {
-      {"one rail", {{0, fast, false}}, 1, 0},
-      {"one full rail", {{5, fast, true}}, 1, 0},
-      {"equal and idle: the first", {{0, fast, false}, {0, fast, false}}, 1, 0},
-      {"less backlog", {{100, fast, false}, {50, fast, false}}, 1, 1},
-      {"faster", {{0, slow, false}, {0, fast, false}}, 1, 1},
-      {"faster but much busier", {{0, slow, false}, {1000, fast, false}}, 10, 0},
-      {"faster and a little busier", {{0, slow, false}, {29, fast, false}}, 10, 1},
-      {"unknown speeds are equal", {{10, 0, false}, {9, 0, false}}, 1, 1},
-      {"full rails last, first one full", {{0, fast, true}, {1000000, slow, false}}, 1, 1},
-      {"full rails last, second one full", {{1000000, slow, false}, {0, fast, true}}, 1, 0},
-      {"full rails last, middle one free", {{0, fast, true}, {1000000, slow, false}, {0, fast, true}}, 1, 1},
+      {"one rail", {{0, fast}}, 1, 0},
+      {"one rail that takes nothing", {{5, fast, false}}, 1, no_rail},
+      {"no rail takes anything", {{5, fast, false}, {0, slow, false}}, 1, no_rail},
+      {"equal and idle: the first", {{0, fast}, {0, fast}}, 1, 0},
+      {"less backlog", {{100, fast}, {50, fast}}, 1, 1},
+      {"faster", {{0, slow}, {0, fast}}, 1, 1},
+      {"faster but much busier", {{0, slow}, {1000, fast}}, 10, 0},
+      {"faster and a little busier", {{0, slow}, {29, fast}}, 10, 1},
+      {"unknown speeds are equal", {{10, 0}, {9, 0}}, 1, 1},
+      {"the first takes nothing", {{0, fast, false}, {1000000, slow}}, 1, 1},
+      {"the second takes nothing", {{1000000, slow}, {0, fast, false}}, 1, 0},
+      {"only the middle one takes", {{0, fast, false}, {1000000, slow}, {0, fast, false}}, 1, 1},
   };
   for (const auto &row : rows) {
     size_t got = pick_rail(row.loads, row.bytes);
@@ -129,27 +130,75 @@ void pick_rail__random_loads__is_the_soonest_that_is_free(void **) {
   for (int round = 0; round < 20000; ++round) {
     std::vector<RailLoad> loads(random.between(1, 8));
     for (RailLoad &load : loads)
-      load = {random.between(0, 1 << 20), random.between(1, 8) * 100'000'000'000, random.between(0, 3) == 0};
+      load = {random.between(0, 1 << 20), random.between(1, 8) * 100'000'000'000, random.between(0, 3) != 0};
     uint64_t bytes = random.between(1, 1 << 20);
     size_t got = pick_rail(loads, bytes);
-    assert_true(got < loads.size());
     auto time = [&](const RailLoad &load) {
       return static_cast<double>(load.backlog + bytes) / static_cast<double>(load.link_speed);
     };
-    bool all_full = std::all_of(loads.begin(), loads.end(), [](const RailLoad &load) { return load.full; });
-    assert_true(all_full || !loads[got].full);
+    if (std::none_of(loads.begin(), loads.end(), [](const RailLoad &load) { return load.usable; })) {
+      assert_int_equal(got, no_rail);
+      continue;
+    }
+    assert_true(got < loads.size() && loads[got].usable);
     for (const RailLoad &load : loads)
-      if (!load.full) assert_true(time(loads[got]) <= time(load));
+      if (load.usable) assert_true(time(loads[got]) <= time(load));
   }
 }
 
 void pick_rail__many_pieces__are_shared_by_speed(void **) {
-  std::vector<RailLoad> loads = {{0, 100, false}, {0, 200, false}, {0, 400, false}};
+  std::vector<RailLoad> loads = {{0, 100}, {0, 200}, {0, 400}};
   for (int i = 0; i < 7000; ++i) loads[pick_rail(loads, 8)].backlog += 8;
   for (const RailLoad &load : loads) {
     double share = static_cast<double>(load.backlog) / (7000.0 * 8);
     double fair = static_cast<double>(load.link_speed) / 700.0;
     assert_true(std::fabs(share - fair) < 0.01);
+  }
+}
+
+void piece_size__table(void **) {
+  constexpr uint64_t KiB = 1024, MiB = KiB * KiB, chunk = 8 * MiB;
+  const struct {
+    uint64_t total;
+    size_t rails;
+    uint64_t chunk, expected;
+  } rows[] = {
+      {1, 8, chunk, chunk},
+      {256 * KiB, 8, chunk, chunk},
+      {1024 * MiB, 1, chunk, chunk},
+      {257 * KiB, 8, chunk, 256 * KiB},
+      {63 * MiB, 8, chunk, 256 * KiB},
+      {1023 * MiB, 8, chunk, 4 * MiB},
+      {UINT64_MAX, 8, chunk, chunk},
+      {64 * MiB, 2, 4096, 4096},
+  };
+  for (const auto &row : rows) {
+    uint64_t got = piece_size(row.total, row.rails, row.chunk);
+    if (got != row.expected)
+      fail_test("%llu bytes over %zu rails: %llu, expected %llu", static_cast<unsigned long long>(row.total), row.rails,
+                static_cast<unsigned long long>(got), static_cast<unsigned long long>(row.expected));
+  }
+}
+
+// The pieces of one transfer, dealt out by backlog and speed: the last rail ends within 5 % of the ideal.
+void piece_size__unequal_rails__end_together(void **) {
+  Seeded random;
+  for (int round = 0; round < 200; ++round) {
+    std::vector<RailLoad> loads(random.between(2, 8));
+    for (RailLoad &load : loads) load.link_speed = random.between(1, 2) * 200'000'000'000;
+    uint64_t total = random.between(64 << 20, 1 << 30), all = 0;
+    uint64_t piece = piece_size(total, loads.size(), 8 << 20);
+    for (uint64_t left = total; left > 0;) {
+      uint64_t bytes = std::min(left, piece);
+      loads[pick_rail(loads, bytes)].backlog += bytes;
+      left -= bytes;
+    }
+    double last = 0;
+    for (const RailLoad &load : loads) {
+      all += load.link_speed;
+      last = std::max(last, static_cast<double>(load.backlog) / static_cast<double>(load.link_speed));
+    }
+    assert_true(last <= 1.05 * static_cast<double>(total) / static_cast<double>(all));
   }
 }
 
@@ -225,6 +274,8 @@ int main(int argc, char **argv) {
       cmocka_unit_test(pick_rail__table),
       cmocka_unit_test(pick_rail__random_loads__is_the_soonest_that_is_free),
       cmocka_unit_test(pick_rail__many_pieces__are_shared_by_speed),
+      cmocka_unit_test(piece_size__table),
+      cmocka_unit_test(piece_size__unequal_rails__end_together),
       cmocka_unit_test(list__push_pop_unlink__keep_order),
       cmocka_unit_test(list__one_item_on_two_lists__is_independent),
       cmocka_unit_test(list__each_may_unlink_the_item_it_visits),

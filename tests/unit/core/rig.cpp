@@ -14,7 +14,9 @@ Rig::Rig(const RigOptions &options) : fake({options.persona}) {
   settings.insert(settings.end(), options.settings.begin(), options.settings.end());
   context = must(Context::open(settings, print_log, nullptr, fake.calls()), "context");
   open(a, options);
-  open(b, options);
+  RigOptions others = options;
+  if (!options.nics_b.empty()) others.nics = options.nics_b;
+  open(b, others);
   if (options.connect) connect();
 }
 

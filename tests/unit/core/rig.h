@@ -28,7 +28,8 @@ T must(Result<T> result, const char *what) {
 struct RigOptions {
   sim::Persona persona = sim::plain_persona();
   std::string provider = "tcp";
-  std::string nics;
+  std::string nics;    // of both sides
+  std::string nics_b;  // of B, if it has others
   std::vector<std::string> settings;
   size_t bytes = 1 << 20;  // of each side's region
   bool connect = true;
@@ -95,7 +96,9 @@ struct Rig {
   Segment segment(uint64_t local, uint64_t remote, uint64_t length) {
     return {a.region, local, a.window, remote, length};
   }
-  uint32_t number(Side &side) { return fake.number_of(side.endpoint->rails().front()->fabric().address()); }
+  uint32_t number(Side &side, size_t rail = 0) {
+    return fake.number_of(side.endpoint->rails()[rail]->fabric().address());
+  }
 };
 
 void assert_bytes(const std::byte *actual, const std::byte *expected, size_t length, const char *what);

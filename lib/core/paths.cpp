@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/paths.h"
+
+#include "base/clock.h"
+#include "core/endpoint.h"
+#include "core/scheduler.h"
+
+#include <algorithm>
+#include <array>
+
+namespace pirn::core {
+
+static constexpr uint64_t shortest_back_off = 20 * ns_per_ms;
+static constexpr uint64_t longest_back_off = 5 * ns_per_s;
+
+static std::string names_of(const wire::Metadata &metadata) {
+  std::string names;
+  for (const wire::RailAddress &rail : metadata.rails)
+    names += text("%s%s (%s)", names.empty() ? "" : ", ", rail.provider.c_str(), rail.protocol.c_str());
+  return names;
+}
+
+Status Paths::open(Peer &peer) {
+  const fabric::Profile &profile = endpoint_.rails().front()->fabric().profile();
+  if (profile.same_process_only && peer.metadata.process != endpoint_.process())
+    return fail(PIRN_ERR_UNAVAILABLE,
+                "provider %s does not survive the death of a peer process, so pirn uses it inside one process only; "
+                "use another provider between processes",
+                profile.name);
+  // All rails of an endpoint are of one provider and protocol.
+  const std::string &protocol = endpoint_.nics().front().fabric_provider;
+  std::vector<uint16_t> remotes;
+  for (uint16_t remote = 0; remote < peer.metadata.rails.size(); ++remote)
+    if (peer.metadata.rails[remote].provider == profile.name && peer.metadata.rails[remote].protocol == protocol)
+      remotes.push_back(remote);
+  if (remotes.empty())
+    return fail(PIRN_ERR_UNAVAILABLE, "no provider in common: here %s (%s), there %s", profile.name, protocol.c_str(),
+                names_of(peer.metadata).c_str());
+  size_t locals = endpoint_.rails().size();
+  for (size_t i = 0; i < std::max(locals, remotes.size()); ++i) {
+    auto local = static_cast<uint16_t>(i % locals);
+    uint16_t remote = remotes[i % remotes.size()];
+    auto inserted = endpoint_.rails()[local]->fabric().insert(peer.metadata.rails[remote].address);
+    if (!inserted.is_ok()) return inserted.status();
+    Path path;
+    path.local = local;
+    path.remote = remote;
+    path.address = inserted.value();
+    peer.paths.push_back(std::move(path));
+  }
+  return Status::ok();
+}
+
+// A detour serves only while its local rail has no better way.
+bool Paths::in_use(const Peer &peer, const Path &path) const {
+  if (path.paused) return false;
+  if (!path.detour) return true;
+  return std::none_of(peer.paths.begin(), peer.paths.end(), [&](const Path &other) {
+    return !other.detour && !other.paused && other.local == path.local;
+  });
+}
+
+uint32_t Paths::count_in_use(const Peer &peer) const {
+  return static_cast<uint32_t>(
+      std::count_if(peer.paths.begin(), peer.paths.end(), [&](const Path &path) { return in_use(peer, path); }));
+}
+
+size_t Paths::in_use_besides(const Peer &peer, size_t path) const {
+  size_t count = 0;
+  for (size_t i = 0; i < peer.paths.size(); ++i) count += i != path && !peer.paths[i].paused;
+  return count;
+}
+
+size_t Paths::choose(const Peer &peer, const Op &op, uint64_t refused) const {
+  bool small = op.total <= small_transfer;
+  auto takes = [&](const RailSlot &rail) {
+    return !rail.full() && (small || rail.backlog < backlog_limit(op.piece_bytes));
+  };
+  if (peer.paths.size() == 1)
+    return refused == 0 && takes(*endpoint_.rails()[peer.paths.front().local]) ? 0 : none;
+  std::array<RailLoad, most> loads;
+  for (size_t i = 0; i < peer.paths.size(); ++i) {
+    const Path &path = peer.paths[i];
+    const RailSlot &rail = *endpoint_.rails()[path.local];
+    // The path's own bytes count twice, so that one local rail shares its work among several remote ones.
+    loads[i] = {rail.backlog + path.backlog, rail.link_speed(),
+                (refused >> i & 1) == 0 && in_use(peer, path) && takes(rail)};
+  }
+  return pick_rail({loads.data(), peer.paths.size()}, std::min(op.total, op.piece_bytes));
+}
+
+size_t Paths::control(const Peer &peer) const {
+  size_t count = peer.paths.size();
+  for (size_t i = 0; i < count; ++i) {
+    size_t path = (peer.control_path + i) % count;
+    if (in_use(peer, peer.paths[path])) return path;
+  }
+  return 0;
+}
+
+void Paths::next_control(Peer &peer) {
+  peer.control_path = static_cast<uint32_t>((control(peer) + 1) % peer.paths.size());
+}
+
+bool Paths::failed(Peer &peer, size_t path, const std::string &why) {
+  if (peer.paths[path].paused) return true;
+  if (in_use_besides(peer, path) == 0) return false;
+  pause(peer, path, why);
+  return true;
+}
+
+void Paths::pause(Peer &peer, size_t index, const std::string &why) {
+  uint64_t now = coarse_ns();
+  Path &path = peer.paths[index];
+  bool relapse = path.back_off != 0 && now < path.resumed_at + 2 * longest_back_off;
+  path.paused = true;
+  path.why = why;
+  path.back_off = relapse ? std::min(path.back_off * 2, longest_back_off) : shortest_back_off;
+  path.probe_at = now + path.back_off;
+  ++peer.episode;
+  endpoint_.log().write(PIRN_LOG_INFO, "peer %s: rail %u to remote rail %u is paused: %s", peer.address.c_str(),
+                        path.local, path.remote, why.c_str());
+  open_detours(peer, index);
+  endpoint_.health().watch(peer);
+  // What was in flight there may be lost.
+  peer.mailbox.resend(now);
+  endpoint_.control().talk(peer);
+  endpoint_.engine().wake(peer);
+}
+
+// The other NICs of the peer, from the same local rail. They must prove themselves before they carry anything.
+void Paths::open_detours(Peer &peer, size_t index) {
+  const uint16_t local = peer.paths[index].local;
+  std::vector<uint16_t> remotes;
+  for (const Path &path : peer.paths)
+    if (!path.detour && std::find(remotes.begin(), remotes.end(), path.remote) == remotes.end())
+      remotes.push_back(path.remote);
+  for (uint16_t remote : remotes) {
+    bool known = std::any_of(peer.paths.begin(), peer.paths.end(),
+                             [&](const Path &path) { return path.local == local && path.remote == remote; });
+    if (known || peer.paths.size() == most) continue;
+    auto inserted = endpoint_.rails()[local]->fabric().insert(peer.metadata.rails[remote].address);
+    if (!inserted.is_ok()) continue;  // this rail is in trouble itself
+    Path detour;
+    detour.local = local;
+    detour.remote = remote;
+    detour.address = inserted.value();
+    detour.detour = true;
+    detour.paused = true;
+    detour.why = "not tried yet";
+    detour.back_off = shortest_back_off;
+    peer.paths.push_back(std::move(detour));
+  }
+}
+
+void Paths::rail_failed(const RailSlot &rail, const std::string &why, bool gone) {
+  endpoint_.members().each([&](Peer &peer) {
+    for (size_t i = 0; i < peer.paths.size() && peer.live(); ++i) {
+      if (peer.paths[i].local != rail.index() || failed(peer, i, why)) continue;
+      if (gone) endpoint_.health().lose(peer, PIRN_PEER_LOST, PIRN_ERR_PEER_LOST, why + troubles(peer));
+      else endpoint_.health().suspect(peer, why + troubles(peer), true);
+    }
+  });
+}
+
+void Paths::rail_opened(const RailSlot &rail) {
+  endpoint_.members().each([&](Peer &peer) {
+    for (Path &path : peer.paths)
+      if (path.local == rail.index()) path.probe_at = 0;
+  });
+}
+
+void Paths::pong(Peer &peer, uint64_t id) {
+  for (Path &path : peer.paths) {
+    if (!path.paused || path.probe != id) continue;
+    path.paused = false;
+    path.probe = 0;
+    path.why.clear();
+    path.resumed_at = path.moved_at = coarse_ns();
+    endpoint_.log().write(PIRN_LOG_INFO, "peer %s: rail %u to remote rail %u works", peer.address.c_str(), path.local,
+                          path.remote);
+    endpoint_.engine().wake(peer);
+  }
+}
+
+void Paths::probe(Peer &peer, Path &path, uint64_t now) {
+  if (now < path.probe_at || path.probing || !endpoint_.rails()[path.local]->open()) return;
+  uint64_t id = next_probe_++;
+  auto index = static_cast<size_t>(&path - peer.paths.data());
+  path.probe = id;
+  if (path.probe_at != 0) path.back_off = std::min(path.back_off * 2, longest_back_off);
+  path.probe_at = now + path.back_off;
+  if (!endpoint_.control().send_probe(peer, index, id)) path.probe = 0;
+}
+
+// Its pieces rest while the peer is alive. Another path must be there to carry them.
+bool Paths::stalled(const Peer &peer, size_t index, uint64_t now) const {
+  const Path &path = peer.paths[index];
+  uint64_t patience = endpoint_.settings().rail_timeout;
+  return !path.paused && path.outstanding > 0 && now >= path.moved_at + patience &&
+         peer.last_heard > path.moved_at + patience / 4 && in_use_besides(peer, index) > 0;
+}
+
+void Paths::tick(Peer &peer, uint64_t now) {
+  if (peer.paths.size() == 1) return;
+  for (size_t i = 0; i < peer.paths.size() && peer.live(); ++i) {
+    if (peer.paths[i].paused) {
+      probe(peer, peer.paths[i], now);
+    } else if (stalled(peer, i, now)) {
+      uint64_t rested = (now - peer.paths[i].moved_at) / ns_per_ms;
+      pause(peer, i, text("nothing completed for %llu ms", static_cast<unsigned long long>(rested)));
+      // Its pieces must be let go before they travel by another path: a late one would write after the end.
+      endpoint_.engine().reset_rail(*endpoint_.rails()[peer.paths[i].local]);
+    }
+  }
+}
+
+std::string Paths::troubles(const Peer &peer) {
+  std::string out;
+  for (const Path &path : peer.paths)
+    if (path.paused) out += text("; rail %u to remote rail %u: %s", path.local, path.remote, path.why.c_str());
+  return out;
+}
+
+}  // namespace pirn::core

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which of a peer's paths carry traffic. Called under the endpoint's lock.
+//
+// A path whose NIC, here or there, fails or stalls is paused: its pieces go by other paths. It is probed by pings, ever
+// more rarely, and comes back when one is answered. The last path in use is never paused: trouble on it is the peer's
+// trouble (health.h). Where one NIC of the peer is gone, ours may reach another one by a detour.
+#pragma once
+
+#include "base/result.h"
+#include "core/peer.h"
+
+#include <string>
+
+namespace pirn::core {
+
+class RailSlot;
+
+class Paths {
+ public:
+  static constexpr size_t none = SIZE_MAX;
+  static constexpr size_t most = 64;  // per peer, detours included
+
+  explicit Paths(Endpoint &endpoint) : endpoint_(endpoint) {}
+
+  // Pairs local rails with the peer's rails of the same protocol: each is in at least one path.
+  Status open(Peer &peer);
+  // The path for the next piece of `op`, or none. `refused` has a bit for each path that takes nothing now.
+  size_t choose(const Peer &peer, const Op &op, uint64_t refused) const;
+  // The path for control frames: one in use, and after next_control() another one, if there is one.
+  size_t control(const Peer &peer) const;
+  void next_control(Peer &peer);
+
+  // A path failed. True: it is paused, and others carry on; false: it was the last one in use.
+  bool failed(Peer &peer, size_t path, const std::string &why);
+  // A local rail failed. Peers that it was the last way to are suspect, or lost if it is `gone` for now.
+  void rail_failed(const RailSlot &rail, const std::string &why, bool gone);
+  // A local rail is open again: its paths are probed at once.
+  void rail_opened(const RailSlot &rail);
+  void pong(Peer &peer, uint64_t id);
+  uint32_t count_in_use(const Peer &peer) const;
+  // Probes, and looks for stalls.
+  void tick(Peer &peer, uint64_t now);
+  // "; rail 1 to remote rail 0: ..." for each paused path.
+  static std::string troubles(const Peer &peer);
+
+ private:
+  bool in_use(const Peer &peer, const Path &path) const;
+  size_t in_use_besides(const Peer &peer, size_t path) const;
+  void pause(Peer &peer, size_t path, const std::string &why);
+  void open_detours(Peer &peer, size_t path);
+  void probe(Peer &peer, Path &path, uint64_t now);
+  bool stalled(const Peer &peer, size_t path, uint64_t now) const;
+
+  Endpoint &endpoint_;
+  uint64_t next_probe_ = 1ull << 63;  // told apart from the pings of health
+};
+
+}  // namespace pirn::core
