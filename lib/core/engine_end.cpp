@@ -85,6 +85,8 @@ void Engine::end(Op &op, pirn_status status, const std::string &text) {
   if (op.phase == OpPhase::draining) return;  // the first outcome stands
   if (op.phase == OpPhase::notifying) op.peer->mailbox.disown(&op);
   op.phase = OpPhase::draining;
+  // Never on the wire: said of the rail that it would have begun with.
+  if (op.rail == UINT16_MAX && op.kind != OpKind::notify) op.rail = op.peer->paths.front().local;
   op.status = status;
   op.text = text;
   op.again.clear();

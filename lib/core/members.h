@@ -107,6 +107,7 @@ class Membership : public bootstrap::Events {
   std::array<unsigned char, 16> token_secret_;
   bool unreferenced_ = false;  // some peer may have to be reaped
   size_t unconfirmed_ = 0;     // sessions that wait for their first frame
+  uint64_t sessions_made_ = 0;
 };
 
 }  // namespace pirn::core

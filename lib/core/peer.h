@@ -46,6 +46,7 @@ struct Session {
   bool wants_accept = false;            // to be accepted once confirmed
   bootstrap::ConnectionId attempt = 0;  // connect call that waits for the confirmation
   uint64_t greeted = 0;
+  uint64_t number = 0;  // later ones are greater
 };
 
 struct Peer {
@@ -66,7 +67,8 @@ struct Peer {
   std::vector<Session> sessions;  // the one in use first; frames with one of their tokens are from it
   uint64_t remote_token = 0;      // of the session in use
   uint32_t own_epoch = 0;
-  uint32_t remote_epoch = 0;  // 0: no frame seen yet
+  uint32_t remote_epoch = 0;   // 0: no frame seen yet
+  uint64_t epoch_session = 0;  // number of the latest session that it was seen in
 
   uint64_t handles = 0;        // held by the application
   uint64_t op_references = 0;  // transfers not yet released

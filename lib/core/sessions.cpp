@@ -22,6 +22,7 @@ Peer *Membership::by_token(uint64_t token) const {
 
 void Membership::up(Peer &peer, Session session) {
   session.confirmed = true;
+  session.number = ++sessions_made_;
   // A peer that was saying hello in band has the hello's session already, maybe this one.
   std::erase_if(peer.sessions, [&](const Session &known) { return known.own_token == session.own_token; });
   peer.sessions.insert(peer.sessions.begin(), session);
@@ -41,6 +42,7 @@ void Membership::up(Peer &peer, Session session) {
 
 void Membership::join(Peer &peer, Session session) {
   session.greeted = coarse_ns();
+  session.number = ++sessions_made_;
   peer.sessions.push_back(session);
   tokens_[session.own_token] = &peer;
   if (session.lifeline != 0) lifelines_[session.lifeline] = &peer;
@@ -70,19 +72,24 @@ Peer *Membership::receiver(const wire::Header &header) {
   if (!peer || !peer->live() || peer->state == PIRN_PEER_CONNECTING) return nullptr;
   Session &session = peer->session_of(header.token);
   if (peer->remote_epoch != header.epoch) {
+    // Late, from a peer object that the other side has given up since.
+    if (session.number < peer->epoch_session) return nullptr;
     if (peer->remote_epoch == 0 || peer->mailbox.pristine()) {
       // This session is surely with the other side's present peer object; an earlier one may not be.
       peer->remote_epoch = header.epoch;
       if (session.remote_token != 0) peer->remote_token = session.remote_token;
-    } else if (&session != &peer->sessions.front()) {
+    } else if (session.number > peer->epoch_session) {
       peer = restart(*peer, Session(session));
-      if (peer) peer->remote_epoch = header.epoch;
+      if (!peer) return nullptr;
+      peer->remote_epoch = header.epoch;
+      peer->epoch_session = peer->sessions.front().number;
       return peer;
     } else {
       endpoint_.health().lose(*peer, PIRN_PEER_LOST, PIRN_ERR_PEER_LOST, "the peer gave this session up");
       return nullptr;
     }
   }
+  peer->epoch_session = std::max(peer->epoch_session, session.number);
   confirm(*peer, session);
   return peer;
 }

@@ -217,6 +217,30 @@ void notification__deadline_passes__the_ones_behind_it_still_arrive(void **) {
   assert_int_equal(rig.finish(ids[2]).status, PIRN_OK);
 }
 
+// A gave B up and said hello again, all before B took in anything: what A's old peer object sent may still come.
+void session__late_frame_of_a_peer_object_that_is_gone__is_dropped(void **) {
+  RigOptions options;
+  options.connect = false;
+  Rig rig(options);
+  rig.a.peer = must(rig.a.endpoint->add(rig.b.endpoint->metadata()), "add");
+  assert_true(rig.until([&] { return rig.a.peer->state == PIRN_PEER_UP; }));
+  rig.b.peer = must(rig.b.endpoint->accept(ns_per_s), "accept");
+  wire::Header late;
+  late.kind = wire::Kind::ping;
+  late.token = rig.a.peer->remote_token;
+  late.epoch = rig.a.peer->own_epoch;
+  assert_true(rig.until([&] { return rig.b.peer->remote_epoch == late.epoch; }));
+  rig.a.endpoint->health().lose(*rig.a.peer, PIRN_PEER_LOST, PIRN_ERR_PEER_LOST, "for the test");
+
+  rig.a.peer = must(rig.a.endpoint->add(rig.b.endpoint->metadata()), "add again");
+  assert_true(rig.until([&] { return rig.b.peer->remote_epoch == rig.a.peer->own_epoch; }));
+  Window *window = rig.import(rig.a, rig.b.blob);  // B has taken something in from the new one
+  assert_null(rig.b.endpoint->members().receiver(late));
+  assert_int_equal(rig.b.peer->state, PIRN_PEER_UP);
+  assert_int_equal(rig.a.peer->state, PIRN_PEER_UP);
+  assert_int_equal(window->state, WindowState::open);
+}
+
 void session__epoch_changes__ends_it(void **) {
   Rig rig(quick());
   std::vector<std::byte> message = rig.random.bytes(8);
@@ -365,6 +389,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(notification__buffer_too_small__stays_in_the_queue),
       cmocka_unit_test(notification__deadline_passes__the_ones_behind_it_still_arrive),
       cmocka_unit_test(session__epoch_changes__ends_it),
+      cmocka_unit_test(session__late_frame_of_a_peer_object_that_is_gone__is_dropped),
       cmocka_unit_test(peer_closed__the_other_side_sees_it_closed_and_its_transfers_end),
       cmocka_unit_test(window__altered_blob__is_refused_and_no_byte_moves),
       cmocka_unit_test(window__transfers_posted_before_it_is_open__wait_for_it),
