@@ -157,10 +157,11 @@ class ProcessTarget : public Target {
   }
 
  private:
-  // A server that does not leave in ten seconds hangs in pirn: said aloud, then killed.
+  // A server that does not leave in forty seconds hangs in pirn: said aloud, then killed. (A sanitizer's search for leaks
+  // takes seconds on a busy machine.)
   void reap() {
     kill(pid_, SIGCONT);
-    for (int i = 0; i < 1000; ++i) {
+    for (int i = 0; i < 4000; ++i) {
       int state = 0;
       if (waitpid(pid_, &state, WNOHANG) == pid_) {
         if (!WIFEXITED(state) || WEXITSTATUS(state) != 0) report_trouble("the other process ended badly", state);
