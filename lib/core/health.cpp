@@ -5,6 +5,7 @@
 #include "core/endpoint.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace pirn::core {
 
@@ -26,7 +27,7 @@ void Health::post_refused(Peer &peer) {
   if (peer.state != PIRN_PEER_UP || peer.outstanding > 0) return;
   uint64_t now = coarse_ns();
   uint64_t quiet_since = std::max(peer.last_heard, peer.busy_since);
-  if (now > quiet_since + endpoint_.settings().heartbeat) suspect(peer, "the provider cannot reach it", true);
+  if (now > quiet_since + endpoint_.settings().heartbeat) suspect(peer, "the provider takes nothing for it", true);
 }
 
 void Health::suspect(Peer &peer, const std::string &why, bool transport_error) {
@@ -60,17 +61,26 @@ void Health::lose(Peer &peer, uint32_t state, pirn_status status, const std::str
   endpoint_.members().ended(peer);
 }
 
+// Silence is a proof only while we look: a process that was stopped, starved, or that seldom makes progress by hand has
+// heard nothing from peers that are well. A pause counts as no more than this.
+uint64_t Health::longest_look_away() const {
+  const Settings &settings = endpoint_.settings();
+  return std::max(std::min(settings.peer_timeout, settings.peer_confirm_timeout) / 4, 4 * Endpoint::busy_sleep);
+}
+
 void Health::tick(uint64_t now) {
+  uint64_t pause = now - std::exchange(last_tick_, now);
+  uint64_t blind = pause - std::min(pause, longest_look_away());
   watched_.each([&](Peer &peer) {
     if (!has_work(peer)) {
       peer.watched_link.unlink();
       return;
     }
-    check(peer, now);
+    check(peer, now, blind);
   });
 }
 
-void Health::check(Peer &peer, uint64_t now) {
+void Health::check(Peer &peer, uint64_t now, uint64_t blind) {
   if (peer.state == PIRN_PEER_CONNECTING) {
     endpoint_.members().hello_tick(peer, now);
     return;
@@ -87,6 +97,7 @@ void Health::check(Peer &peer, uint64_t now) {
       endpoint_.control().talk(peer);
       return;
     }
+    peer.suspect_since += blind;
     bool confirm_fast = peer.transport_error && !peer.has_lifeline();
     uint64_t patience = confirm_fast ? settings.peer_confirm_timeout : settings.peer_timeout;
     if (now >= peer.suspect_since + patience) {
@@ -102,6 +113,7 @@ void Health::check(Peer &peer, uint64_t now) {
     peer.mailbox.resend(now);
     endpoint_.control().talk(peer);
   }
+  if (blind > 0) peer.busy_since = std::max(peer.last_heard, peer.busy_since) + blind;
   uint64_t silent_since = std::max(peer.last_heard, peer.busy_since);
   if (peer.state == PIRN_PEER_UP && now >= silent_since + settings.peer_timeout) {
     suspect(peer, pirn::text("silent for %llu ms", static_cast<unsigned long long>((now - silent_since) / ns_per_ms)),

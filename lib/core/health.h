@@ -27,12 +27,14 @@ class Health {
 
  private:
   bool has_work(const Peer &peer) const;
-  void check(Peer &peer, uint64_t now);
+  void check(Peer &peer, uint64_t now, uint64_t blind);
+  uint64_t longest_look_away() const;
   void ping(Peer &peer, uint64_t now);
 
   Endpoint &endpoint_;
   List<Peer, &Peer::watched_link> watched_;
   uint64_t next_ping_id_ = 1;
+  uint64_t last_tick_ = 0;
 };
 
 }  // namespace pirn::core

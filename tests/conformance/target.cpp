@@ -26,6 +26,7 @@ struct Head {
   uint32_t op;
   int32_t status;
   std::array<uint64_t, 6> values;
+  uint64_t number;  // of the request: an answer that a failed test did not wait for is not the next one's
   uint64_t text;
   uint64_t payload;
 };
@@ -123,18 +124,20 @@ class ProcessTarget : public Target {
   }
 
   void begin(const Request &request) override {
-    const Head head{static_cast<uint32_t>(request.op), 0, request.args, 0, request.payload.size()};
+    const Head head{static_cast<uint32_t>(request.op), 0, request.args, ++number_, 0, request.payload.size()};
     send_message(fd_, head, "", request.payload);
   }
 
   Reply finish(uint64_t timeout_ms) override {
     Head head{};
     Reply out;
-    if (!receive_message(fd_, &head, &out.text, &out.payload, static_cast<int>(timeout_ms))) {
-      out.status = no_answer;
-      out.text = "the other process gave no answer";
-      return out;
-    }
+    do {
+      if (!receive_message(fd_, &head, &out.text, &out.payload, static_cast<int>(timeout_ms))) {
+        out.status = no_answer;
+        out.text = "the other process gave no answer";
+        return out;
+      }
+    } while (head.number != number_);
     out.status = head.status;
     out.values = {head.values[0], head.values[1], head.values[2]};
     return out;
@@ -175,6 +178,7 @@ class ProcessTarget : public Target {
 
   int fd_ = -1;
   pid_t pid_ = -1;
+  uint64_t number_ = 0;
 };
 
 }  // namespace
@@ -188,8 +192,8 @@ int serve(int fd) {
     request.op = static_cast<Op>(head.op);
     request.args = head.values;
     const Reply reply = node.handle(request);
-    const Head answer{head.op, reply.status, {reply.values[0], reply.values[1], reply.values[2]}, reply.text.size(),
-                      reply.payload.size()};
+    const Head answer{head.op, reply.status, {reply.values[0], reply.values[1], reply.values[2]}, head.number,
+                      reply.text.size(), reply.payload.size()};
     if (!send_message(fd, answer, reply.text, reply.payload)) break;
   }
   node.close();

@@ -2,6 +2,8 @@
 // Transfers that end other than well, and what must hold then: a true status, a text, and quiet memory.
 #include "rig.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 using namespace pirn;
@@ -242,6 +244,22 @@ void peer_silent__lost_after_peer_timeout(void **) {
   rig.fake.mend(rig.number(rig.b));
 }
 
+// Stopped, starved, or driven by hand too seldom: nothing was heard because nobody listened.
+void own_process_paused__beyond_peer_timeout__peer_is_kept(void **) {
+  RigOptions options = quick();
+  options.settings.push_back("PEER_TIMEOUT=200ms");
+  Rig rig(options);
+  rig.fake.hold();
+  pirn_transfer id = rig.write(0, 0, 5000);
+  rig.for_ms(20, [&] { rig.a.endpoint->progress_manually(); });
+  usleep(500'000);
+  rig.for_ms(20, [&] { rig.a.endpoint->progress_manually(); });
+  assert_int_equal(rig.a.peer->state, PIRN_PEER_UP);
+  rig.fake.release();
+  assert_int_equal(rig.finish(id).status, PIRN_OK);
+  assert_bytes(rig.b.memory.data(), rig.a.memory.data(), 5000, "B");
+}
+
 void peer_cut_off__lost_after_confirmation(void **) {
   RigOptions options = quick();
   options.settings.push_back("PEER_CONFIRM_TIMEOUT=100ms");
@@ -369,6 +387,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(cancel__parked__never_reaches_the_provider),
       cmocka_unit_test(cancel__finished__returns_what_it_came_to),
       cmocka_unit_test(peer_silent__lost_after_peer_timeout),
+      cmocka_unit_test(own_process_paused__beyond_peer_timeout__peer_is_kept),
       cmocka_unit_test(peer_cut_off__lost_after_confirmation),
       cmocka_unit_test(peer_idle_and_silent__is_not_suspected),
       cmocka_unit_test(reset__innocent_ops_in_flight__are_sent_again),

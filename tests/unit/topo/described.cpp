@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <fstream>
 #include <iterator>
-#include <regex>
 
 using namespace pirn;
 using namespace pirn::topo;
@@ -18,6 +17,15 @@ std::string of_all(const Described &described, std::string (*word)(const Ranking
   return out;
 }
 
+// What stands between open and close after the name, or nothing.
+std::string between(const std::string &text, const std::string &name, char open, char close) {
+  const size_t after = text.find(name);
+  if (after == std::string::npos) return "";
+  const size_t start = text.find(open, after + name.size());
+  const size_t end = start == std::string::npos ? start : text.find(close, start + 1);
+  return end == std::string::npos ? "" : text.substr(start + 1, end - start - 1);
+}
+
 }  // namespace
 
 Described describe(const std::string &file, const std::vector<std::string> &nic_ids) {
@@ -26,10 +34,10 @@ Described describe(const std::string &file, const std::vector<std::string> &nic_
   Described result{loaded.take(), {}};
   std::ifstream stream(file);
   const std::string text(std::istreambuf_iterator<char>(stream), {});
-  const std::regex function("<object type=\"PCIDev\"[^>]*pci_busid=\"([^\"]*)\" pci_type=\"[0-9a-f]* \\[([^\\]]*)\\]");
-  for (std::sregex_iterator match(text.begin(), text.end(), function), end; match != end; ++match) {
-    if (std::find(nic_ids.begin(), nic_ids.end(), (*match)[2].str()) == nic_ids.end()) continue;
-    result.nics.push_back(parse_pci_address((*match)[1].str()));
+  for (size_t at = text.find("pci_busid="); at != std::string::npos; at = text.find("pci_busid=", at + 1)) {
+    const std::string element = text.substr(at, text.find('>', at) - at);
+    if (std::find(nic_ids.begin(), nic_ids.end(), between(element, "pci_type=", '[', ']')) == nic_ids.end()) continue;
+    result.nics.push_back(parse_pci_address(between(element, "pci_busid=", '"', '"')));
     assert_true(result.nics.back().has_value());
   }
   std::sort(result.nics.begin(), result.nics.end());
