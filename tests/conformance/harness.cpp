@@ -132,6 +132,11 @@ uint64_t clock_now() {
   return static_cast<uint64_t>(t.tv_sec) * second + static_cast<uint64_t>(t.tv_nsec);
 }
 
+uint64_t at_most(uint64_t duration) {
+  static const uint64_t patience = std::strtoull(variable("PIRN_TEST_PATIENCE", "1").c_str(), nullptr, 10);
+  return duration * patience;
+}
+
 void sleep_ms(uint64_t milliseconds) { usleep(static_cast<useconds_t>(milliseconds * 1000)); }
 
 bool wait_until(uint64_t milliseconds, const std::function<bool()> &condition) {
@@ -234,7 +239,7 @@ Remote Pair::remote(Target &target, pirn_peer *peer, uint64_t size, uint64_t see
 bool Pair::close() {
   for (auto &target : targets_) {
     if (!target->alive()) continue;
-    target->signal_now(SIGCONT);
+    target->resume();
     const Reply canaries = target->call({Op::canaries, {}, ""});
     if (canaries.status != PIRN_OK) report_trouble("target: no word on its canaries", canaries.status);
     else if (canaries.values[0] != 1) report_trouble("target: bytes outside of a buffer were changed", 0);

@@ -6,6 +6,7 @@
 //   PIRN_TEST_MODE      same | processes | hosts: where targets live (same)
 //   PIRN_TEST_SEED      repeats a run; printed at its start
 //   PIRN_TEST_WATCHDOG  seconds that one test may take (120)
+//   PIRN_TEST_PATIENCE  upper bounds of durations are multiplied by it (1): for sanitizers and emulators
 //   PIRN_TEST_FILTER    cmocka filter on test names
 //   PIRN_TEST_NETNS_B, PIRN_TEST_HOST_A, PIRN_TEST_HOST_B   set by netns.sh: namespace of targets, addresses
 #pragma once
@@ -63,6 +64,7 @@ void expect_error(pirn_status want, pirn_status got, std::initializer_list<const
   } while (0)
 
 uint64_t clock_now();
+uint64_t at_most(uint64_t duration);  // times PIRN_TEST_PATIENCE
 void sleep_ms(uint64_t milliseconds);
 // Polls a condition until it holds; false after the time.
 bool wait_until(uint64_t milliseconds, const std::function<bool()> &condition);

@@ -148,9 +148,14 @@ class ProcessTarget : public Target {
   void signal_now(int number) override {
     if (pid_ <= 0) return;
     kill(pid_, number);
+    stopped_ = number == SIGSTOP;
     // kill() returns while the threads of the target still run; stopped means all of them.
     siginfo_t stopped;
-    if (number == SIGSTOP) waitid(P_PID, static_cast<id_t>(pid_), &stopped, WSTOPPED | WNOWAIT);
+    if (stopped_) waitid(P_PID, static_cast<id_t>(pid_), &stopped, WSTOPPED | WNOWAIT);
+  }
+  // Not sent to a process that runs: it would undo the stop that LeakSanitizer's tracer waits for at its exit.
+  void resume() override {
+    if (stopped_) signal_now(SIGCONT);
   }
   void kill_now() override {
     if (pid_ <= 0) return;
@@ -163,7 +168,7 @@ class ProcessTarget : public Target {
   // A server that does not leave in forty seconds hangs in pirn: said aloud, then killed. (A sanitizer's search for leaks
   // takes seconds on a busy machine.)
   void reap() {
-    kill(pid_, SIGCONT);
+    resume();
     for (int i = 0; i < 4000; ++i) {
       int state = 0;
       if (waitpid(pid_, &state, WNOHANG) == pid_) {
@@ -179,6 +184,7 @@ class ProcessTarget : public Target {
   int fd_ = -1;
   pid_t pid_ = -1;
   uint64_t number_ = 0;
+  bool stopped_ = false;
 };
 
 }  // namespace

@@ -28,6 +28,7 @@ class Target {
   virtual pid_t pid() const { return 0; }              // 0: lives in this process
   virtual void kill_now() {}                           // SIGKILL, reaped on return
   virtual void signal_now(int) {}                      // SIGSTOP: stopped on return
+  virtual void resume() {}                             // SIGCONT, if it was stopped
   virtual bool alive() const { return true; }
 
   void open(const OpenOptions &options = {});
