@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "sim.h"
+#include "verbs.h"
 
 #include <cstring>
 #include <random>
@@ -13,6 +13,7 @@ int close_domain(fid *object) {
     rule_broken(*domain->persona, "fi_close of a domain with %zu objects open", domain->children);
     return -FI_EBUSY;
   }
+  if (domain->persona->connected) close_port(*domain);
   fi_close(&domain->inner->fid);
   for (Request *request : domain->orphans) delete request;
   domain->fabric->children--;
@@ -37,7 +38,7 @@ fi_ops_domain *domain_calls() {
     refuse(o.cntr_open);
     refuse(o.poll_open);
     refuse(o.stx_ctx);
-    refuse(o.srx_ctx);
+    o.srx_ctx = open_shared_receives;
     refuse(o.query_atomic);
     refuse(o.query_collective);
     refuse(o.endpoint2);
@@ -81,6 +82,10 @@ int open_domain(fid_fabric *object, fi_info *info, fid_domain **out, void *conte
   domain->mr_mode = info->domain_attr->mr_mode & (persona.mr_required | persona.mr_optional);
   domain->single_threaded = info->domain_attr->threading == FI_THREAD_DOMAIN;
   domain->next_key = std::random_device()();
+  if (int rc = persona.connected ? open_port(*domain) : 0) {
+    fi_close(&domain->inner->fid);
+    return rc;
+  }
   domain->fid.fid = {FI_CLASS_DOMAIN, context, &operations};
   domain->fid.ops = domain_calls();
   domain->fid.mr = registration_calls();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Endpoints: opening, binding, enabling, naming, closing, and what each order of these is refused for.
-#include "sim.h"
+#include "verbs.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -10,7 +10,6 @@
 #include <cstring>
 
 namespace pirn::sim_nic {
-namespace {
 
 // What the NIC had in hand is gone without a word; the inner provider may still hand back what it was given.
 void abandon(Endpoint &endpoint) {
@@ -35,6 +34,22 @@ void unbind(Endpoint &endpoint) {
   if (endpoint.events) endpoint.events->users--;
 }
 
+int bind_queue(Endpoint &endpoint, Queue &queue, uint64_t flags) {
+  if (!(flags & (FI_TRANSMIT | FI_RECV))) return -FI_EINVAL;
+  if (flags & FI_TRANSMIT) {
+    endpoint.transmit_queue = &queue;
+    endpoint.selective = (flags & FI_SELECTIVE_COMPLETION) != 0;
+    queue.users++;
+  }
+  if (flags & FI_RECV) {
+    endpoint.receive_queue = &queue;
+    queue.users++;
+  }
+  return 0;
+}
+
+namespace {
+
 int close_endpoint(fid *object) {
   auto *endpoint = reinterpret_cast<Endpoint *>(object);
   Domain *domain = endpoint->domain;
@@ -51,20 +66,6 @@ int close_endpoint(fid *object) {
   domain->endpoints.erase(endpoint);
   domain->children--;
   delete endpoint;
-  return 0;
-}
-
-int bind_queue(Endpoint &endpoint, Queue &queue, uint64_t flags) {
-  if (!(flags & (FI_TRANSMIT | FI_RECV))) return -FI_EINVAL;
-  if (flags & FI_TRANSMIT) {
-    endpoint.transmit_queue = &queue;
-    endpoint.selective = (flags & FI_SELECTIVE_COMPLETION) != 0;
-    queue.users++;
-  }
-  if (flags & FI_RECV) {
-    endpoint.receive_queue = &queue;
-    queue.users++;
-  }
   return 0;
 }
 
@@ -217,6 +218,7 @@ int open_endpoint(fid_domain *object, fi_info *info, fid_ep **out, void *context
     return o;
   }();
   auto *domain = reinterpret_cast<Domain *>(object);
+  if (domain->persona->connected) return open_connected(*domain, *info, out, context);
   Guard guard(*domain);
   auto endpoint = std::make_unique<Endpoint>();
   endpoint->info = fi_dupinfo(info);

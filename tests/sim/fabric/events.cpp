@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The event queue: only asynchronous errors of a NIC come through it.
-#include "sim.h"
+#include "verbs.h"
 
 #include <cstdio>
 #include <cstring>
@@ -65,6 +65,7 @@ int open_events(fid_fabric *object, fi_eq_attr *attr, fid_eq **out, void *contex
     refuse(o.write);
     return o;
   }();
+  if (reinterpret_cast<Fabric *>(object)->persona->connected) return open_connection_events(object, attr, out, context);
   if (attr && attr->wait_obj != FI_WAIT_NONE && attr->wait_obj != FI_WAIT_UNSPEC) return -FI_ENOSYS;
   auto *events = new EventQueue;
   events->fabric = reinterpret_cast<Fabric *>(object);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "sim.h"
+#include "verbs.h"
 
 #include <cstdarg>
 #include <cstdio>
@@ -29,6 +29,9 @@ int close_fabric(fid *object) {
 int trywait(fid_fabric *object, fid **fids, int count) {
   auto *fabric = reinterpret_cast<Fabric *>(object);
   for (int i = 0; i < count; i++) {
+    if (fids[i]->fclass == FI_CLASS_EQ) {
+      if (int rc = events_trywait(*fabric, *reinterpret_cast<EventQueue *>(fids[i]))) return rc;
+    }
     if (fids[i]->fclass != FI_CLASS_CQ) continue;
     auto *queue = reinterpret_cast<Queue *>(fids[i]);
     Guard guard(*queue->domain);
@@ -40,12 +43,12 @@ int trywait(fid_fabric *object, fid **fids, int count) {
   return 0;
 }
 
-fi_info *ask(const char *provider) {
+fi_info *ask(const char *provider, fi_ep_type type) {
   fi_info *hints = fi_allocinfo(), *list = nullptr, *found = nullptr;
   if (!hints) return nullptr;
   hints->caps = FI_MSG | FI_RMA | FI_READ | FI_WRITE | FI_REMOTE_READ | FI_REMOTE_WRITE;
   hints->mode = FI_CONTEXT | FI_CONTEXT2;
-  hints->ep_attr->type = FI_EP_RDM;
+  hints->ep_attr->type = type;
   hints->domain_attr->threading = FI_THREAD_SAFE;
   hints->addr_format = FI_SOCKADDR_IN;
   hints->fabric_attr->prov_name = strdup(provider);
@@ -60,10 +63,11 @@ fi_info *ask(const char *provider) {
 }
 
 // The native RDM provider is "net" in 1.16 and 1.17, and "tcp" later; there "net" does not exist.
-fi_info *find_inner() {
-  if (const char *chosen = getenv("PIRN_SIM_INNER")) return ask(chosen);
-  fi_info *info = ask("net");
-  return info ? info : ask("tcp");
+fi_info *find_inner(const Persona &persona) {
+  fi_ep_type type = persona.connected ? FI_EP_MSG : FI_EP_RDM;
+  if (const char *chosen = getenv("PIRN_SIM_INNER")) return ask(chosen, type);
+  fi_info *info = persona.connected ? nullptr : ask("net", type);
+  return info ? info : ask("tcp", type);
 }
 
 const Persona *persona_of(const fi_fabric_attr &attr) {
@@ -80,7 +84,7 @@ void rule_broken(const Persona &persona, const char *format, ...) {
   va_start(arguments, format);
   vsnprintf(line, sizeof line, format, arguments);
   va_end(arguments);
-  fprintf(stderr, "pirn-sim %s: rule broken: %s\n", persona.fabric, line);
+  fprintf(stderr, "pirn-sim %s: rule broken: %s\n", persona.connected ? persona.provider : persona.fabric, line);
 }
 
 uint64_t now_ns() {
@@ -101,7 +105,7 @@ int open_fabric(fi_fabric_attr *attr, fid_fabric **out, void *context) {
     o.domain = open_domain;
     o.eq_open = open_events;
     o.trywait = trywait;
-    refuse(o.passive_ep);
+    o.passive_ep = open_passive;
     refuse(o.wait_open);
     refuse(o.domain2);
     return o;
@@ -110,9 +114,10 @@ int open_fabric(fi_fabric_attr *attr, fid_fabric **out, void *context) {
   if (!persona) return -FI_ENODATA;
   auto fabric = std::make_unique<Fabric>();
   fabric->persona = persona;
-  fabric->inner_info = find_inner();
+  fabric->inner_info = find_inner(*persona);
   if (!fabric->inner_info) {
-    fprintf(stderr, "pirn-sim %s: no inner provider: \"net\" or \"tcp\" with RDM endpoints is needed\n", persona->fabric);
+    fprintf(stderr, "pirn-sim %s: no inner provider: \"net\" or \"tcp\" with %s endpoints is needed\n", persona->provider,
+            persona->connected ? "MSG" : "RDM");
     return -FI_ENODEV;
   }
   if (int rc = fi_fabric(fabric->inner_info->fabric_attr, &fabric->inner, nullptr)) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The entry point, and what fi_getinfo answers.
-#include "sim.h"
+#include "verbs.h"
 
 #include <rdma/providers/fi_prov.h>
 
@@ -95,9 +95,18 @@ bool attributes_agree(const Persona &persona, const fi_info &hints) {
   return !(hints.domain_attr && hints.domain_attr->cq_data_size > (persona.remote_cq_data ? persona.cq_data_size : 0));
 }
 
+// PIRN_SIM_FABRICS names those that this machine has; without it, all of them.
+bool has_fabric(const Persona &persona) {
+  const char *list = getenv("PIRN_SIM_FABRICS");
+  if (!list || !*list) return true;
+  return (std::string(",") + list + ",").find(std::string(",") + persona.fabric + ",") != std::string::npos;
+}
+
 bool agrees(const Persona &persona, const Device &dev, const fi_info *hints) {
   if (!hints) return true;
-  if (hints->ep_attr && hints->ep_attr->type != FI_EP_UNSPEC && hints->ep_attr->type != FI_EP_RDM) return false;
+  if (hints->ep_attr && hints->ep_attr->type != FI_EP_UNSPEC &&
+      hints->ep_attr->type != (persona.connected ? FI_EP_MSG : FI_EP_RDM))
+    return false;
   if (hints->addr_format != FI_FORMAT_UNSPEC && hints->addr_format != persona.address_format) return false;
   if (hints->caps & ~caps_offered) return false;
   if ((hints->mode & persona.mode) != persona.mode) return false;
@@ -156,7 +165,7 @@ fi_info *new_info(const Persona &persona, size_t rail, const Device &dev, const 
   info->src_addrlen = persona.address_length;
   if (info->src_addr) encode_address(persona, rail, 0, info->src_addr);
   fill_queues(persona, hints, *info);
-  info->ep_attr->type = FI_EP_RDM;
+  info->ep_attr->type = persona.connected ? FI_EP_MSG : FI_EP_RDM;
   info->ep_attr->protocol = persona.protocol;
   info->ep_attr->protocol_version = 1;
   info->ep_attr->max_msg_size = persona.max_message;
@@ -177,9 +186,10 @@ fi_info *new_info(const Persona &persona, size_t rail, const Device &dev, const 
   return info;
 }
 
-int get_info(uint32_t, const char *, const char *, uint64_t, const fi_info *hints, fi_info **out) {
+int get_info(uint32_t, const char *node, const char *service, uint64_t flags, const fi_info *hints, fi_info **out) {
   fi_info *first = nullptr, **end = &first;
   for (const Persona &persona : personas()) {
+    if (!has_fabric(persona)) continue;
     for (size_t rail = 0; rail < device_count(); rail++) {
       Device dev = device(rail);
       if (!agrees(persona, dev, hints)) continue;
@@ -187,6 +197,10 @@ int get_info(uint32_t, const char *, const char *, uint64_t, const fi_info *hint
       if (!info) {
         fi_freeinfo(first);
         return -FI_ENOMEM;
+      }
+      if (persona.connected && !complete_connected({node, service, flags, hints}, *info)) {
+        fi_freeinfo(info);
+        continue;
       }
       *end = info;
       end = &info->next;

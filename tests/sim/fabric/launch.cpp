@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What happens to an operation between its post and the inner provider: faults, time on the wire, and the checks that
 // the target's NIC would make.
-#include "sim.h"
+#include "verbs.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -52,6 +52,7 @@ ssize_t launch_rma(Request &request, const Remote &remote) {
   message.rma_iov_count = 1;
   message.context = &request.inner_context;
   message.data = request.data;
+  if (endpoint.connection && (request.flags & FI_REMOTE_CQ_DATA)) return launch_write_with_data(request, message);
   if (request.kind == Kind::read) return fi_readmsg(endpoint.inner, &message, FI_COMPLETION);
   bool early = endpoint.domain->persona->early_completion && !(request.flags & FI_DELIVERY_COMPLETE);
   uint64_t flags = FI_COMPLETION | (early ? 0 : FI_DELIVERY_COMPLETE) | (request.flags & FI_REMOTE_CQ_DATA);
@@ -65,7 +66,9 @@ ssize_t launch_send(Request &request) {
   message.addr = request.peer;
   message.context = &request.inner_context;
   message.data = request.data;
-  return fi_sendmsg(request.endpoint->inner, &message, FI_COMPLETION | (request.flags & FI_REMOTE_CQ_DATA));
+  uint64_t flags = FI_COMPLETION | (request.flags & FI_REMOTE_CQ_DATA);
+  if (request.endpoint->connection) flags |= FI_DELIVERY_COMPLETE;  // acknowledged by the target's NIC
+  return fi_sendmsg(request.endpoint->inner, &message, flags);
 }
 
 // The inner provider has no room, or tries for ever to reach somebody who was killed.
@@ -79,10 +82,20 @@ Launched no_room(Request &request, const BoardView &board, Fault &fault) {
   return Launched::refused;
 }
 
+BoardView *target_of(const Request &request) {
+  Endpoint &endpoint = *request.endpoint;
+  if (endpoint.connection) return board_of(endpoint.connection->peer);
+  auto found = endpoint.addresses->peers.find(request.peer);
+  return found == endpoint.addresses->peers.end() ? nullptr : board_of(found->second);
+}
+
 Launched launch(Request &request, Fault &fault) {
-  auto found = request.endpoint->addresses->peers.find(request.peer);
-  BoardView *board = found == request.endpoint->addresses->peers.end() ? nullptr : board_of(found->second);
+  BoardView *board = target_of(request);
   Remote remote = {};
+  if (request.doomed.error) {
+    fault = request.doomed;
+    return Launched::refused;
+  }
   if (!check_target(request, board, remote, fault)) return Launched::refused;
   ssize_t rc = request.kind == Kind::send ? launch_send(request) : launch_rma(request, remote);
   if (rc == 0) return Launched::yes;
@@ -103,14 +116,14 @@ uint64_t due_at(FaultState &faults, uint64_t bytes) {
 }
 
 void apply_schedule(Endpoint &endpoint) {
-  FaultState &faults = endpoint.faults;
+  FaultState &faults = faults_of(endpoint);
   if (faults.posts > faults.die_after) kill_nic(endpoint);
   if (faults.posts > faults.stall_after && !faults.stalled_until)
     faults.stalled_until = faults.stall_ns == UINT64_MAX ? UINT64_MAX : now_ns() + faults.stall_ns;
 }
 
 size_t pick(Endpoint &endpoint) {
-  size_t window = std::min(faults().out_of_order, endpoint.waiting.size());
+  size_t window = endpoint.connection ? 0 : std::min(faults().out_of_order, endpoint.waiting.size());
   return window ? endpoint.faults.random() % window : 0;
 }
 
@@ -118,7 +131,11 @@ size_t pick(Endpoint &endpoint) {
 
 // Errors of the device itself have no operation to be reported with; the real efa calls abort() if nobody listens.
 void kill_nic(Endpoint &endpoint) {
-  if (endpoint.faults.dead) return;
+  if (faults_of(endpoint).dead) return;
+  if (endpoint.connection) {
+    kill_port(*endpoint.domain);
+    return;
+  }
   const Persona &persona = *endpoint.domain->persona;
   endpoint.faults.dead = true;
   endpoint.board->set_dead();
@@ -135,7 +152,7 @@ void kill_nic(Endpoint &endpoint) {
 void move_on(Endpoint &endpoint) {
   uint64_t now = endpoint.waiting.empty() ? 0 : now_ns();
   while (!endpoint.waiting.empty()) {
-    if (endpoint.faults.stalled_until > now) return;
+    if (faults_of(endpoint).stalled_until > now) return;
     auto at = endpoint.waiting.begin() + static_cast<std::ptrdiff_t>(pick(endpoint));
     Request *request = *at;
     if (request->due > now) return;
@@ -153,8 +170,9 @@ void move_on(Endpoint &endpoint) {
 
 void start(Request *request) {
   Endpoint &endpoint = *request->endpoint;
-  FaultState &state = endpoint.faults;
+  FaultState &state = faults_of(endpoint);
   const Persona &persona = *endpoint.domain->persona;
+  if (endpoint.connection && !admit(request)) return;
   state.posts++;
   apply_schedule(endpoint);
   if (state.dead || (state.fail_nth && state.posts == state.fail_nth)) {
@@ -164,7 +182,7 @@ void start(Request *request) {
   request->due = due_at(state, request->length);
   endpoint.waiting.push_back(request);
   // What is to run out of order is gathered first; whoever reads the queue sets the rest in motion.
-  if (endpoint.waiting.size() >= faults().out_of_order) move_on(endpoint);
+  if (endpoint.connection || endpoint.waiting.size() >= faults().out_of_order) move_on(endpoint);
 }
 
 }  // namespace pirn::sim_nic

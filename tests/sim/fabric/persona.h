@@ -47,6 +47,7 @@ struct Persona {
   bool overruns_queue;               // a full completion queue loses completions instead of holding posts back
   uint64_t speed;                    // bit/s
   Fault unreachable, unknown_peer, bad_key;
+  bool connected = false;  // FI_EP_MSG: verbs.h
 };
 
 struct Device {
@@ -60,7 +61,7 @@ struct Device {
 std::span<const Persona> personas();
 Device device(size_t index);
 
-extern const Persona efa_direct_persona, efa_persona, cxi_persona;
+extern const Persona efa_direct_persona, efa_persona, cxi_persona, verbs_persona;
 
 // From the environment; see README.md.
 size_t device_count();

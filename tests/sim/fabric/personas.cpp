@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "persona.h"
+#include "verbs.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -140,6 +140,11 @@ void apply_lists(size_t index, Device &out) {
 }
 
 void encode_address(const Persona &persona, size_t rail, uint16_t port, void *out) {
+  if (persona.address_format == FI_SOCKADDR_IN) {
+    sockaddr_in address = rail_address(rail, port);
+    memcpy(out, &address, sizeof address);
+    return;
+  }
   if (persona.address_format == FI_ADDR_EFA) {
     EfaAddress address = {};
     memcpy(address.gid, efa_prefix, sizeof efa_prefix);

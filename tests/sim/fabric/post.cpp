@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Posting: what the initiator's side refuses.
-#include "sim.h"
+#include "verbs.h"
 
 #include <cstring>
 
@@ -31,6 +31,8 @@ int check_descriptor(const Endpoint &endpoint, Kind kind, const iovec &part, voi
   const Domain &domain = *endpoint.domain;
   auto *r = static_cast<Registration *>(descriptor);
   constexpr uint64_t rights[] = {FI_WRITE, FI_READ, FI_SEND, FI_RECV};
+  uint64_t needed = rights[static_cast<size_t>(kind)];
+  if (endpoint.connection) needed = rights_of_connection(kind);
   if (!r) {
     if (!(domain.mr_mode & FI_MR_LOCAL)) return 0;
     rule_broken(*domain.persona, "FI_MR_LOCAL: a local buffer without descriptor");
@@ -45,13 +47,20 @@ int check_descriptor(const Endpoint &endpoint, Kind kind, const iovec &part, voi
     rule_broken(*domain.persona, "a local buffer outside the registration its descriptor names");
     return -FI_EINVAL;
   }
-  if (r->access & rights[static_cast<size_t>(kind)]) return 0;
+  if (r->access & needed) return 0;
   rule_broken(*domain.persona, "a descriptor whose registration (access 0x%llx) does not allow this operation",
               static_cast<unsigned long long>(r->access));
   return -FI_EINVAL;
 }
 
-int check_local(const Endpoint &endpoint, const Post &post, uint64_t &length) {
+// What the NIC of a connection finds out only when it comes to the operation.
+int later(const Endpoint &endpoint, int rc, int status, Fault &doomed) {
+  if (!endpoint.connection) return rc;
+  doomed = {FI_EIO, status};
+  return 0;
+}
+
+int check_local(const Endpoint &endpoint, const Post &post, uint64_t &length, Fault &doomed) {
   const Persona &persona = *endpoint.domain->persona;
   if (post.count > persona.local_parts || post.count > most_parts) {
     rule_broken(persona, "%zu local parts; %zu are allowed", post.count, persona.local_parts);
@@ -62,13 +71,13 @@ int check_local(const Endpoint &endpoint, const Post &post, uint64_t &length) {
   for (size_t i = 0; i < post.count; i++) {
     length += post.parts[i].iov_len;
     if (inlined || !post.parts[i].iov_len) continue;
-    if (int rc = check_descriptor(endpoint, post.kind, post.parts[i], post.descriptors ? post.descriptors[i] : nullptr))
-      return rc;
+    int rc = check_descriptor(endpoint, post.kind, post.parts[i], post.descriptors ? post.descriptors[i] : nullptr);
+    if (rc && (rc = later(endpoint, rc, wc_local_protection, doomed))) return rc;
   }
   if (length > persona.max_message) {
     rule_broken(persona, "a message of %llu bytes; %zu are the limit", static_cast<unsigned long long>(length),
                 persona.max_message);
-    return -FI_EMSGSIZE;
+    return later(endpoint, -FI_EMSGSIZE, wc_local_length, doomed);
   }
   if (inlined && length > persona.inject_size) {
     rule_broken(persona, "%llu bytes injected; %zu are the limit", static_cast<unsigned long long>(length),
@@ -103,6 +112,7 @@ int check_flags(const Endpoint &endpoint, const Post &post) {
     rule_broken(persona, "an operation without context; FI_CONTEXT2 wants 64 bytes of the provider's own");
     return -FI_EINVAL;
   }
+  if (endpoint.connection) return check_connection(endpoint, post.kind);
   if (post.kind != Kind::receive && !endpoint.addresses->peers.count(post.peer)) {
     rule_broken(persona, "an operation to an address that is not in the address vector");
     return -FI_EINVAL;
@@ -114,7 +124,7 @@ int check_flags(const Endpoint &endpoint, const Post &post) {
 int check_room(Endpoint &endpoint, const Post &post, Queue &queue) {
   const Persona &persona = *endpoint.domain->persona;
   bool receive = post.kind == Kind::receive;
-  if (!receive && faults().again_every && ++endpoint.faults.again_count % faults().again_every == 0) return -FI_EAGAIN;
+  if (!receive && faults().again_every && ++faults_of(endpoint).again_count % faults().again_every == 0) return -FI_EAGAIN;
   if (receive ? endpoint.receives >= endpoint.info->rx_attr->size
               : endpoint.outstanding >= endpoint.info->tx_attr->size) {
     return -FI_EAGAIN;
@@ -192,11 +202,13 @@ ssize_t submit(Endpoint &endpoint, const Post &post) {
   Queue &queue = post.kind == Kind::receive ? *endpoint.receive_queue : *endpoint.transmit_queue;
   uint64_t length = 0;
   if (int rc = check_flags(endpoint, post)) return rc;
-  if (int rc = check_local(endpoint, post, length)) return rc;
+  Fault doomed = {};
+  if (int rc = check_local(endpoint, post, length, doomed)) return rc;
   if (post.kind == Kind::write || post.kind == Kind::read)
     if (int rc = check_remote(endpoint, post, length)) return rc;
   if (int rc = check_room(endpoint, post, queue)) return rc;
   Request *request = new_request(endpoint, post, queue, length);
+  request->doomed = doomed;
   if (post.kind == Kind::receive) return post_receive(endpoint, request);
   endpoint.outstanding++;
   queue.committed++;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Completions: from the inner provider's queue into ours, and from there to the user.
-#include "sim.h"
+#include "verbs.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -12,7 +12,7 @@ namespace {
 constexpr unsigned char owned_byte = 0xc5;  // what start() leaves in a context that belongs to the provider
 
 void push(Queue &queue, const Entry &entry) {
-  size_t window = std::min(faults().reorder, queue.entries.size());
+  size_t window = queue.domain->persona->connected ? 0 : std::min(faults().reorder, queue.entries.size());
   auto at = queue.entries.end();
   static std::minstd_rand random(static_cast<unsigned>(faults().seed));
   if (window) at -= static_cast<std::ptrdiff_t>(random() % (window + 1));
@@ -28,9 +28,18 @@ void check_context(const Request &request) {
 }
 
 Fault error_of(const Request &request, const fi_cq_err_entry &entry) {
+  if (request.endpoint && request.endpoint->connection) return error_of_connection(request, entry.err);
   if (request.kind == Kind::receive || entry.err == FI_ECANCELED || entry.err == FI_ETRUNC)
     return {entry.err, entry.prov_errno};
   return request.endpoint ? request.endpoint->domain->persona->unreachable : Fault{FI_EIO, 0};
+}
+
+// A shared receive belongs to a queue only from its completion on.
+void assign(Request &request, Queue &queue) {
+  if (!request.endpoint || request.queue == &queue) return;
+  request.queue->committed--;
+  request.queue = &queue;
+  queue.committed++;
 }
 
 void take_error(Queue &queue) {
@@ -40,6 +49,7 @@ void take_error(Queue &queue) {
   } error = {};
   if (fi_cq_readerr(queue.inner, &error.entry, 0) < 0 || !error.entry.op_context) return;
   auto *request = static_cast<Request *>(error.entry.op_context);
+  assign(*request, queue);
   finish(request, error_of(*request, error.entry), error.entry.len);
 }
 
@@ -50,11 +60,14 @@ void take(Queue &queue, const fi_cq_data_entry &entry) {
     return;
   }
   auto *request = static_cast<Request *>(entry.op_context);
+  uint64_t length = entry.len;
+  assign(*request, queue);
   if (request->kind == Kind::receive && (entry.flags & FI_REMOTE_CQ_DATA)) {
     request->flags |= FI_REMOTE_CQ_DATA;
     request->data = entry.data;
+    if (queue.domain->persona->connected) length = take_data(*request, length);
   }
-  finish(request, {}, entry.len);
+  finish(request, {}, length);
 }
 
 size_t entry_size(fi_cq_format format) {
@@ -132,10 +145,13 @@ ssize_t read_error(fid_cq *object, fi_cq_err_entry *out, uint64_t) {
   return 1;
 }
 
-const char *error_text(fid_cq *, int provider_error, const void *, char *buffer, size_t size) {
+const char *error_text(fid_cq *object, int provider_error, const void *, char *buffer, size_t size) {
   static thread_local char own[64];
   if (!buffer || !size) buffer = own, size = sizeof own;
-  snprintf(buffer, size, "simulated NIC: status %d", provider_error);
+  if (reinterpret_cast<Queue *>(object)->domain->persona->connected)
+    snprintf(buffer, size, "%s", work_completion_text(provider_error));
+  else
+    snprintf(buffer, size, "simulated NIC: status %d", provider_error);
   return buffer;
 }
 
@@ -155,8 +171,8 @@ int close_queue(fid *object) {
 
 int control_queue(fid *object, int command, void *argument) {
   auto *queue = reinterpret_cast<Queue *>(object);
-  if (command != FI_GETWAIT || !queue->wait_fd) return -FI_ENOSYS;
-  return fi_control(&queue->inner->fid, FI_GETWAIT, argument);
+  if ((command != FI_GETWAIT && command != FI_GETWAITOBJ) || !queue->wait_fd) return -FI_ENOSYS;
+  return fi_control(&queue->inner->fid, command, argument);
 }
 
 int signal_queue(fid_cq *object) { return fi_cq_signal(reinterpret_cast<Queue *>(object)->inner); }
@@ -180,6 +196,13 @@ fi_ops_cq *queue_calls() {
 }  // namespace
 
 void finish(Request *request, const Fault &fault, uint64_t length) {
+  if (request->endpoint && request->endpoint->connection && request->kind != Kind::receive)
+    finish_in_order(request, fault, length);
+  else
+    deliver(request, fault, length);
+}
+
+void deliver(Request *request, const Fault &fault, uint64_t length) {
   constexpr uint64_t kinds[] = {FI_RMA | FI_WRITE, FI_RMA | FI_READ, FI_MSG | FI_SEND, FI_MSG | FI_RECV};
   Queue *queue = request->queue;
   if (Endpoint *endpoint = request->endpoint) {
@@ -188,6 +211,7 @@ void finish(Request *request, const Fault &fault, uint64_t length) {
     if (request->owns_context) check_context(*request);
     uint64_t flags = kinds[static_cast<size_t>(request->kind)] | (request->flags & FI_REMOTE_CQ_DATA);
     if (request->kind != Kind::receive) flags &= ~FI_REMOTE_CQ_DATA;
+    if (request->by_write) flags = FI_RMA | FI_REMOTE_WRITE | FI_REMOTE_CQ_DATA;
     if (request->report || fault.error)
       push(*queue, {request->context, flags, length, request->data, fault});
     else

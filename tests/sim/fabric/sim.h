@@ -32,6 +32,7 @@ constexpr size_t most_parts = 4;
 // One line on stderr: what was done that the hardware would not forgive.
 void rule_broken(const Persona &persona, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+struct Connection;  // verbs.h
 struct Domain;
 struct Endpoint;
 struct Queue;
@@ -42,15 +43,18 @@ struct Fabric {
   fi_info *inner_info = nullptr;
   fid_fabric *inner = nullptr;
   size_t children = 0;
+  std::atomic<uint32_t> dead_rails{0};  // bits: nobody connects to these any more
 };
 
 struct Event {
   int error, provider_error;
+  fid *object = nullptr;  // null: the device
 };
 
 struct EventQueue {
   fid_eq fid = {};
   Fabric *fabric = nullptr;
+  fid_eq *inner = nullptr;  // of connected endpoints
   size_t users = 0;
   std::mutex mutex;
   std::deque<Event> errors;
@@ -105,6 +109,13 @@ struct Request {
   std::vector<char> copy;  // injected bytes
   uint64_t due;            // ns; not launched before
   uint64_t first_refusal;  // ns; when the inner provider first had no room
+  // Of connected endpoints only:
+  Fault doomed;      // what the NIC will find wrong with it
+  bool half_way;     // its bytes are on the way, the note that follows them is not yet
+  bool by_write;     // a receive that a write with data consumed
+  bool done;         // completed, unreported while an earlier one is not
+  Fault result;
+  uint64_t result_length;
 };
 
 struct Entry {
@@ -143,6 +154,7 @@ struct Endpoint {
   std::deque<Request *> waiting;  // accepted, not launched yet
   std::set<Request *> launched;
   FaultState faults;
+  std::unique_ptr<Connection> connection;  // of connected endpoints
 };
 
 struct Domain {
@@ -160,6 +172,10 @@ struct Domain {
   std::set<Registration *> registrations;
   std::set<Endpoint *> endpoints;
   std::set<Request *> orphans;  // of closed endpoints; the inner provider may still hand them back
+  // Of connected endpoints: one state of the NIC for all, and one board, which hangs on an endpoint of our own.
+  FaultState faults;
+  std::unique_ptr<Endpoint> registry;
+  int reserved_port = -1;  // a socket that holds the number of the board
 };
 
 // The domain's lock, and the watch over the promise of FI_THREAD_DOMAIN.
@@ -177,6 +193,11 @@ class Guard {
  private:
   Domain &domain_;
 };
+
+// Connections come and go; their NIC stays as it is.
+inline FaultState &faults_of(Endpoint &endpoint) {
+  return endpoint.connection ? endpoint.domain->faults : endpoint.faults;
+}
 
 // libfabric's inline calls do not look before they jump: every slot that is not served refuses.
 template <typename R, typename... A>
@@ -201,6 +222,10 @@ void start(Request *request);                    // launch.cpp: faults, then to 
 void kill_nic(Endpoint &endpoint);               // launch.cpp
 void move_on(Endpoint &endpoint);                // launch.cpp: what waits and is due
 void finish(Request *request, const Fault &fault, uint64_t length);  // queue.cpp
+void deliver(Request *request, const Fault &fault, uint64_t length);  // queue.cpp: in whatever order it is called
+void abandon(Endpoint &endpoint);                                     // endpoint.cpp
+void unbind(Endpoint &endpoint);                                      // endpoint.cpp
+int bind_queue(Endpoint &endpoint, Queue &queue, uint64_t flags);     // endpoint.cpp
 void drain(Queue &queue);                        // queue.cpp: takes what the inner provider has completed
 bool pending_work(const Queue &queue);           // queue.cpp: something moves only when the queue is read
 uint64_t now_ns();
