@@ -145,6 +145,11 @@ ProviderFound discover_one(const Calls &calls, const Profile &profile, const Log
   apply_environment();
   ProviderFound found = {};
   found.profile = &profile;
+  if (profile.unfit_from != 0 && FI_MAJOR(calls.version()) >= profile.unfit_from) {
+    found.reason = profile.unfit_because;
+    log.write(PIRN_LOG_DEBUG, "%s: %s", profile.name, found.reason.c_str());
+    return found;
+  }
   for (const char *const *name = profile.fabric_providers; *name; name++) {
     if (!take_provider(calls, *name, found)) continue;
     found.reason.clear();

@@ -28,6 +28,9 @@ struct Profile {
   // Environment that must hold before libfabric opens the provider, applied only when unset; name and value in turn,
   // NULL-terminated; or NULL.
   const char *const *environment;
+  // Never opened with a libfabric of this major version or a later one, and why; 0 and nullptr: no such limit.
+  uint32_t unfit_from;
+  const char *unfit_because;
   const char *missing_hint;              // what to install or load when libfabric does not offer it
 };
 

@@ -28,6 +28,8 @@ const Profile cxi_profile = {
     .queue_goes_with_endpoint = false,
     .ip_addressed = false,
     .environment = environment,
+    .unfit_from = 0,
+    .unfit_because = nullptr,
     .missing_hint = "needs a Slingshot NIC (cxi0 ...) and libfabric with the cxi provider: the distribution's has none "
                     "before 1.21; HPE's is in /opt/cray/libfabric",
 };

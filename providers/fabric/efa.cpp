@@ -33,6 +33,8 @@ const Profile efa_profile = {
     .queue_goes_with_endpoint = false,
     .ip_addressed = false,
     .environment = environment,
+    .unfit_from = 0,
+    .unfit_because = nullptr,
     .missing_hint = "needs an EC2 instance with EFA attached, the efa kernel module (modprobe efa), and libfabric with "
                     "the efa provider (AWS's EFA installer puts it in /opt/amazon/efa)",
 };

@@ -22,6 +22,8 @@ const Profile sockets_profile = {
     .queue_goes_with_endpoint = false,
     .ip_addressed = true,
     .environment = nullptr,
+    .unfit_from = 0,
+    .unfit_because = nullptr,
     .missing_hint = "needs libfabric with the sockets provider, and a network interface that is up",
 };
 

@@ -29,6 +29,8 @@ const Profile tcp_profile = {
     .queue_goes_with_endpoint = false,
     .ip_addressed = true,
     .environment = nullptr,
+    .unfit_from = 0,
+    .unfit_because = nullptr,
     .missing_hint = "needs libfabric with the tcp provider, and a network interface that is up",
 };
 

@@ -37,6 +37,8 @@ const Profile verbs_profile = {
     .queue_goes_with_endpoint = true,
     .ip_addressed = false,
     .environment = environment,
+    .unfit_from = 0,
+    .unfit_because = nullptr,
     .missing_hint = "needs an RDMA NIC that is up, with its kernel driver (ls /sys/class/infiniband), rdma-core, "
                     "an IP address on the NIC's interface (IPoIB or RoCE), and a memlock limit that is not small",
 };

@@ -73,6 +73,19 @@ void names__library_ignores_them__answers_of_other_providers_are_dropped(void **
   assert_int_equal(ask(fake, "verbs").nics.size(), 0);
 }
 
+void provider__unfit_with_this_libfabric__is_left_out_and_says_why(void **) {
+  Persona persona = plain_persona();
+  persona.provider = "shm";
+  {
+    FakeFabric fit({persona}, FI_VERSION(1, 22));
+    assert_int_equal(ask(fit, "shm").nics.size(), 1);
+  }
+  FakeFabric unfit({persona}, FI_VERSION(2, 0));
+  ProviderFound found = ask(unfit, "shm");
+  assert_int_equal(found.nics.size(), 0);
+  assert_string_equal(found.reason.c_str(), find_profile("shm")->unfit_because);
+}
+
 void nics__duplicates_of_a_device__appear_once_in_pci_order(void **) {
   Persona persona = verbs_persona();
   persona.nics = {{.name = "mlx5_1", .address = "192.0.2.9", .pci = "0000:41:00.0"},
@@ -236,6 +249,7 @@ int main() {
       cmocka_unit_test(version__library_is_older_or_newer_than_known__the_smaller_is_requested),
       cmocka_unit_test(tcp__names_by_version__native_before_layered),
       cmocka_unit_test(names__library_ignores_them__answers_of_other_providers_are_dropped),
+      cmocka_unit_test(provider__unfit_with_this_libfabric__is_left_out_and_says_why),
       cmocka_unit_test(nics__duplicates_of_a_device__appear_once_in_pci_order),
       cmocka_unit_test(nics__of_an_ip_provider__global_before_loopback_before_link_local),
       cmocka_unit_test(nics__describe_the_device),
