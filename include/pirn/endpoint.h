@@ -49,6 +49,11 @@ PIRN_API pirn_status pirn_endpoint_close(pirn_endpoint *endpoint);
  * pirn_blob_to_text for a text form. */
 PIRN_API pirn_status pirn_endpoint_metadata(pirn_endpoint *endpoint, void *buffer, size_t *length);
 
+/* Which provider and NICs it opened and why, how each rail fares, and why each other provider and NIC was not chosen:
+ * text for people, a line each, which may change from release to release. Returns at once, makes no progress. *length
+ * as in pirn_endpoint_metadata, with the terminating zero; the text may grow between two calls. */
+PIRN_API pirn_status pirn_endpoint_explain(pirn_endpoint *endpoint, char *buffer, size_t *length);
+
 /* Starts to listen for pirn_peer_connect: "host:port", "[v6]:port", ":port" (all
  * addresses); port 0 takes a free one, see pirn_endpoint_address. Peers that
  * connect wait for pirn_endpoint_accept unless background accept is on. One listener

@@ -103,12 +103,12 @@ std::string read_text(Fill fill) {
 }
 
 /* Entries 0, 1, ... of a list of the context. */
-template <typename T>
-std::vector<T> read_list(pirn_context *context, pirn_status (*get)(pirn_context *, uint64_t, T *)) {
+template <typename T, typename Get>
+std::vector<T> read_list(Get get) {
   std::vector<T> list;
   for (;;) {
     T entry = sized<T>();
-    const pirn_status status = get(context, list.size(), &entry);
+    const pirn_status status = get(list.size(), &entry);
     if (status == PIRN_ERR_RANGE) return list;
     check(status);
     list.push_back(entry);

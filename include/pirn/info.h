@@ -78,6 +78,13 @@ PIRN_API pirn_status pirn_info_nic(pirn_context *context, uint64_t index, pirn_n
 PIRN_API pirn_status pirn_info_affinity(pirn_context *context, const char *place, uint64_t index,
                                         pirn_affinity_info *info);
 
+/* Why a provider and each of its NICs would or would not be chosen by an endpoint that this thread opened now without
+ * demands of its own: text for people, a line each, which may change from release to release. provider: pirn's name for
+ * it ("tcp"); NULL: all. Opens nothing; the first call asks libfabric and reads the topology, which takes some 100 ms;
+ * waits for nothing else. *length: in: room, out: size with the terminating zero; TOO_SMALL stores the needed size;
+ * buffer may be NULL to ask for it. INVALID: `provider` is unknown. */
+PIRN_API pirn_status pirn_info_explain(pirn_context *context, const char *provider, char *buffer, size_t *length);
+
 /* "1.17.0": version of the libfabric that is loaded. Static storage. */
 PIRN_API const char *pirn_info_libfabric_version(void);
 

@@ -51,8 +51,9 @@ PIRN_API pirn_status pirn_peer_close(pirn_peer *peer);
 
 PIRN_API pirn_status pirn_peer_get_info(pirn_peer *peer, pirn_peer_info *info);
 
-/* Why traffic to this peer takes the path it takes, and why each other path was not
- * chosen: readable text. *length as in pirn_endpoint_address. */
+/* The state of the peer; each path (rail here, rail there) with what it does: in use, paused (why, since when, when it
+ * is tried again), a detour; and why others were not made or chosen. Text for people, a line each, which may change from
+ * release to release. Returns at once, makes no progress. *length as in pirn_endpoint_explain. */
 PIRN_API pirn_status pirn_peer_explain(pirn_peer *peer, char *buffer, size_t *length);
 
 #ifdef __cplusplus

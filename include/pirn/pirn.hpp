@@ -55,11 +55,28 @@ class Context {
   const std::shared_ptr<detail::OpenContext> &shared() const noexcept { return open_; }
 
   /* The strings in the entries live as long as the context. */
-  std::vector<pirn_setting_info> settings() const { return detail::read_list(get(), pirn_info_setting); }
-  std::vector<pirn_provider_info> providers() const { return detail::read_list(get(), pirn_info_provider); }
-  std::vector<pirn_nic_info> nics() const { return detail::read_list(get(), pirn_info_nic); }
+  std::vector<pirn_setting_info> settings() const { return list(pirn_info_setting); }
+  std::vector<pirn_provider_info> providers() const { return list(pirn_info_provider); }
+  std::vector<pirn_nic_info> nics() const { return list(pirn_info_nic); }
+  /* How far each of nics() is from a place, in the same order; "": memory of the CPUs that this thread is bound to. */
+  std::vector<pirn_affinity_info> affinity(const std::string &place = {}) const {
+    return detail::read_list<pirn_affinity_info>([&](uint64_t index, pirn_affinity_info *info) {
+      return pirn_info_affinity(get(), detail::or_null(place), index, info);
+    });
+  }
+  /* Why a provider ("": all) and its NICs would or would not be chosen. */
+  std::string explain(const std::string &provider = {}) const {
+    return detail::read_text([&](char *text, size_t *length) {
+      return pirn_info_explain(get(), detail::or_null(provider), text, length);
+    });
+  }
 
  private:
+  template <typename T>
+  std::vector<T> list(pirn_status (*get_entry)(pirn_context *, uint64_t, T *)) const {
+    return detail::read_list<T>([&](uint64_t index, T *info) { return get_entry(get(), index, info); });
+  }
+
   std::shared_ptr<detail::OpenContext> open_;
 };
 
@@ -338,6 +355,11 @@ class Endpoint {
   /* The blob that lets another process add() this endpoint. */
   std::string metadata() const {
     return detail::read_bytes([&](void *blob, size_t *length) { return pirn_endpoint_metadata(get(), blob, length); });
+  }
+
+  /* Which provider and NICs it opened, how they fare, and why not others. */
+  std::string explain() const {
+    return detail::read_text([&](char *text, size_t *length) { return pirn_endpoint_explain(get(), text, length); });
   }
 
   /* "host:port", "[v6]:port", ":port"; port 0 takes a free one, which address() tells. */

@@ -13,6 +13,8 @@ static Result<core::EndpointOptions> options_of(const pirn_endpoint_params &p, c
   core::EndpointOptions options;
   options.provider = p.provider ? p.provider : settings.provider;
   options.nics = p.nics ? p.nics : settings.nics;
+  options.provider_by_call = p.provider != nullptr;
+  options.nics_by_call = p.nics != nullptr;
   switch (p.progress) {
     case PIRN_PROGRESS_DEFAULT:
       options.progress = settings.progress == "manual" ? core::ProgressMode::manual
@@ -64,6 +66,14 @@ pirn_status pirn_endpoint_metadata(pirn_endpoint *endpoint, void *buffer, size_t
     if (!length) return missing("length");
     if (!endpoint) return missing("endpoint");
     return copy_out(unwrap(endpoint)->metadata(), buffer, length);
+  });
+}
+
+pirn_status pirn_endpoint_explain(pirn_endpoint *endpoint, char *buffer, size_t *length) {
+  return guard([&]() -> Status {
+    if (!length) return missing("length");
+    if (!endpoint) return missing("endpoint");
+    return copy_out(unwrap(endpoint)->explain(), buffer, length);
   });
 }
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "api/copy_out.h"
 #include "api/error.h"
 #include "api/handles.h"
 #include "api/params.h"
 #include "core/affinity.h"
+#include "core/explain.h"
 
 #include <algorithm>
 
@@ -105,6 +107,16 @@ pirn_status pirn_info_affinity(pirn_context *context, const char *place, uint64_
       return Status::ok();
     }
     return past_end("NIC", index, first);
+  });
+}
+
+pirn_status pirn_info_explain(pirn_context *context, const char *provider, char *buffer, size_t *length) {
+  return guard([&]() -> Status {
+    if (!length) return missing("length");
+    if (!context) return missing("context");
+    auto explained = core::explain_providers(*unwrap(context), provider ? provider : "");
+    if (!explained.is_ok()) return explained.status();
+    return copy_out(explained.value(), buffer, length);
   });
 }
 

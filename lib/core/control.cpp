@@ -221,7 +221,11 @@ bool Control::flush_peer(Peer &peer) {
 }
 
 bool Control::send_frame(Peer &peer, const OutFrame &frame) {
-  return send(peer, [&](std::span<std::byte> out) { return encode(peer, frame, out); });
+  const size_t path = endpoint_.paths().control(peer);
+  if (!send_by(peer, path, [&](std::span<std::byte> out) { return encode(peer, frame, out); })) return false;
+  Op *op = frame.message->op;
+  if (op && op->rail == UINT16_MAX) op->rail = peer.paths[path].local;
+  return true;
 }
 
 size_t Control::encode(Peer &peer, const OutFrame &frame, std::span<std::byte> out) {

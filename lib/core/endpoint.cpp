@@ -3,7 +3,6 @@
 #include "core/endpoint.h"
 
 #include "base/random.h"
-#include "core/affinity.h"
 #include "core/neighbours.h"
 
 #include <sys/eventfd.h>
@@ -15,11 +14,13 @@
 
 namespace pirn::core {
 
-Endpoint::Endpoint(Context &context, std::vector<fabric::Nic> nics, ProgressMode mode)
+Endpoint::Endpoint(Context &context, const EndpointOptions &options, NicChoice choice)
     : context_(context),
-      nics_(std::move(nics)),
-      mode_(mode),
-      driver_(*this, mode, context.settings().spin_time),
+      demand_(options),
+      place_(choice.place),
+      nics_(std::move(choice.nics)),
+      mode_(options.progress),
+      driver_(*this, options.progress, context.settings().spin_time),
       ops_(context.settings().max_transfers),
       engine_(*this),
       control_(*this),
@@ -31,26 +32,10 @@ Endpoint::Endpoint(Context &context, std::vector<fabric::Nic> nics, ProgressMode
   ++context_.endpoints;
 }
 
-// Without a list, of several devices those that are near to the caller's memory.
-static Result<std::vector<fabric::Nic>> choose(Context &context, const EndpointOptions &options) {
-  auto nics = fabric::choose_nics(context.providers(), options.provider, options.nics);
-  if (!nics.is_ok()) return nics;
-  const bool listed = options.nics.find_first_not_of(" \t") != std::string::npos;
-  if (listed || nics.value().size() < 2 || !context.machine().is_ok()) return nics;
-  const topo::Machine &machine = context.machine().value();
-  const size_t offered = nics.value().size();
-  auto chosen = near(machine, here(machine), nics.take());
-  if (chosen.size() < offered)
-    context.log().write(PIRN_LOG_INFO, "%zu of %zu NICs are used, those near to this process; PIRN_NICS chooses others",
-                        chosen.size(), offered);
-  return chosen;
-}
-
 Result<std::unique_ptr<Endpoint>> Endpoint::open(Context &context, const EndpointOptions &options) {
-  auto nics = choose(context, options);
-  if (!nics.is_ok()) return nics.status();
-  if (nics.value().size() > wire::max_rails) nics.value().resize(wire::max_rails);
-  std::unique_ptr<Endpoint> endpoint(new Endpoint(context, nics.take(), options.progress));
+  auto choice = choose(context, options);
+  if (!choice.is_ok()) return choice.status();
+  std::unique_ptr<Endpoint> endpoint(new Endpoint(context, options, choice.take()));
   Status opened = endpoint->open_parts();
   if (!opened.is_ok()) return opened;
   return endpoint;
@@ -229,14 +214,14 @@ void Endpoint::rail_broke(RailSlot &rail, const Status &why) {
 void Endpoint::rail_was_reset(RailSlot &rail, const Status &status, bool address_changed) {
   if (!status.is_ok()) {
     log().write(PIRN_LOG_ERROR, "%s is out of order: %s", rail.fabric().name().c_str(), status.text.c_str());
-    rail.set_open(false, coarse_ns());
+    rail.close_for_now(status.text, coarse_ns());
     paths_.rail_failed(rail, "the local rail is out of order: " + status.text, true);
     return;
   }
   if (int fd = rail.fabric().wait_fd(); fd >= 0) driver_.add_fd(fd);  // a reset may have opened another one
   if (!rail.open()) {
     log().write(PIRN_LOG_INFO, "%s is open again", rail.fabric().name().c_str());
-    rail.set_open(true, 0);
+    rail.set_open();
     paths_.rail_opened(rail);
   }
   if (!address_changed) return;

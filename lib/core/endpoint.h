@@ -14,6 +14,7 @@
 #include "core/members.h"
 #include "core/memory.h"
 #include "core/paths.h"
+#include "core/selection.h"
 #include "core/windows.h"
 
 #include <pirn/transfer.h>
@@ -29,9 +30,7 @@ namespace pirn::core {
 
 const char *peer_state_name(uint32_t state);
 
-struct EndpointOptions {
-  std::string provider;  // a demand, or "auto"
-  std::string nics;
+struct EndpointOptions : NicDemand {
   ProgressMode progress = ProgressMode::thread;
 };
 
@@ -69,8 +68,11 @@ class Endpoint {
   Status wait_up(Peer &peer, uint64_t timeout);
   void close(Peer &peer);
   void describe(Peer &peer, pirn_peer_info *info);
-  std::string explain(Peer &peer);
   std::vector<std::byte> metadata();
+
+  // -- Text for people (endpoint_explain.cpp)
+  std::string explain();            // its provider and NICs, how its rails fare, and why not others
+  std::string explain(Peer &peer);  // its state and paths, and why not others
 
   // -- Memory (endpoint_memory.cpp)
   Result<Region *> register_memory(void *address, uint64_t length);
@@ -149,7 +151,7 @@ class Endpoint {
   void run_callbacks(Driver::Guard &guard);
 
  private:
-  Endpoint(Context &context, std::vector<fabric::Nic> nics, ProgressMode mode);
+  Endpoint(Context &context, const EndpointOptions &options, NicChoice choice);
   Status open_parts();
   void handle(RailSlot &rail, const fabric::Completion &completion);
   void tick();
@@ -163,9 +165,15 @@ class Endpoint {
   Result<Op *> find(pirn_transfer id);
   void give_back(Op &op);
   void calm();  // lowers the application's descriptor when nothing is left to take
+  std::string explain_rail(RailSlot &rail, uint64_t now);
+  std::string explain_state(const Peer &peer, uint64_t now) const;
+  std::string explain_path(const Peer &peer, size_t index, uint64_t now) const;
+  std::string explain_unpaired(const Peer &peer) const;
   uint64_t timeout_or(uint64_t timeout, uint64_t fallback) const { return timeout ? timeout : fallback; }
 
   Context &context_;
+  NicDemand demand_;
+  std::optional<topo::Place> place_;  // what its NICs were to be near to
   std::vector<fabric::Nic> nics_;
   wire::Instance instance_{};
   ProgressMode mode_;

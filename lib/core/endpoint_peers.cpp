@@ -152,29 +152,4 @@ void Endpoint::describe(Peer &peer, pirn_peer_info *info) {
   info->bytes_read = peer.bytes_read;
 }
 
-std::string Endpoint::explain(Peer &peer) {
-  const auto &found = context_.providers();
-  auto guard = driver_.lock();
-  std::string out = text("peer %s: %s%s%s\n", peer.address.c_str(), peer_state_name(peer.state),
-                         peer.why.empty() ? "" : ": ", peer.why.c_str());
-  for (const Path &path : peer.paths)
-    out += text("path fabric: rail %s (%s) to remote rail %u%s%s%s\n", rails_[path.local]->fabric().name().c_str(),
-                rails_[path.local]->fabric().printable_address().c_str(), path.remote, path.detour ? ", a detour" : "",
-                path.paused ? ", paused: " : "", path.why.c_str());
-  bool same_host = peer.metadata.host == host_identity();
-  out += peer.metadata.process == process() ? "path self: not built into this version\n"
-         : same_host                        ? "path ipc: not built into this version (the peer is on this host)\n"
-                                            : "path ipc: the peer is on another host\n";
-  const fabric::Profile &used = rails_.front()->fabric().profile();
-  for (const fabric::ProviderFound &provider : found) {
-    if (provider.profile == &used) continue;
-    const char *why = !provider.reason.empty()             ? provider.reason.c_str()
-                      : provider.profile->rank < 0         ? "only on demand"
-                      : provider.profile->rank < used.rank ? "usable, but ranks lower"
-                                                           : "usable, but another one was demanded";
-    out += text("provider %s: %s\n", provider.profile->name, why);
-  }
-  return out;
-}
-
 }  // namespace pirn::core

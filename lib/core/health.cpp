@@ -68,6 +68,11 @@ uint64_t Health::longest_look_away() const {
   return std::max(std::min(settings.peer_timeout, settings.peer_confirm_timeout) / 4, 4 * Endpoint::busy_sleep);
 }
 
+uint64_t Health::patience(const Peer &peer) const {
+  const bool confirm_fast = peer.transport_error && !peer.has_lifeline();
+  return confirm_fast ? endpoint_.settings().peer_confirm_timeout : endpoint_.settings().peer_timeout;
+}
+
 void Health::tick(uint64_t now) {
   uint64_t pause = now - std::exchange(last_tick_, now);
   uint64_t blind = pause - std::min(pause, longest_look_away());
@@ -98,9 +103,7 @@ void Health::check(Peer &peer, uint64_t now, uint64_t blind) {
       return;
     }
     peer.suspect_since += blind;
-    bool confirm_fast = peer.transport_error && !peer.has_lifeline();
-    uint64_t patience = confirm_fast ? settings.peer_confirm_timeout : settings.peer_timeout;
-    if (now >= peer.suspect_since + patience) {
+    if (now >= peer.suspect_since + patience(peer)) {
       lose(peer, PIRN_PEER_LOST, PIRN_ERR_PEER_LOST,
            pirn::text("no answer for %llu ms after: %s",
                       static_cast<unsigned long long>((now - peer.suspect_since) / ns_per_ms),

@@ -22,6 +22,7 @@ class Health {
   void suspect(Peer &peer, const std::string &why, bool transport_error);
   void lose(Peer &peer, uint32_t state, pirn_status status, const std::string &why);
   void tick(uint64_t now);
+  uint64_t patience(const Peer &peer) const;  // a suspect is lost after this long, ns
   bool busy() const { return !watched_.empty(); }
   void forget(Peer &peer) { peer.watched_link.unlink(); }
 

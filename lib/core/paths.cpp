@@ -115,6 +115,7 @@ void Paths::pause(Peer &peer, size_t index, const std::string &why) {
   bool relapse = path.back_off != 0 && now < path.resumed_at + 2 * longest_back_off;
   path.paused = true;
   path.why = why;
+  path.paused_at = now;
   path.back_off = relapse ? std::min(path.back_off * 2, longest_back_off) : shortest_back_off;
   path.probe_at = now + path.back_off;
   ++peer.episode;
@@ -148,6 +149,7 @@ void Paths::open_detours(Peer &peer, size_t index) {
     detour.detour = true;
     detour.paused = true;
     detour.why = "not tried yet";
+    detour.paused_at = coarse_ns();
     detour.back_off = shortest_back_off;
     peer.paths.push_back(std::move(detour));
   }

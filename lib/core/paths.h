@@ -37,6 +37,7 @@ class Paths {
   // A local rail is open again: its paths are probed at once.
   void rail_opened(const RailSlot &rail);
   void pong(Peer &peer, uint64_t id);
+  bool in_use(const Peer &peer, const Path &path) const;
   uint32_t count_in_use(const Peer &peer) const;
   // Probes, and looks for stalls.
   void tick(Peer &peer, uint64_t now);
@@ -44,7 +45,6 @@ class Paths {
   static std::string troubles(const Peer &peer);
 
  private:
-  bool in_use(const Peer &peer, const Path &path) const;
   size_t in_use_besides(const Peer &peer, size_t path) const;
   void pause(Peer &peer, size_t path, const std::string &why);
   void open_detours(Peer &peer, size_t path);

@@ -29,6 +29,7 @@ struct Path {
   bool detour = false;       // not one of the pairs; serves while its local rail's own are paused
   bool paused = false;
   std::string why;          // paused
+  uint64_t paused_at = 0;
   uint64_t back_off = 0;    // until the next probe; 0: never paused
   uint64_t probe_at = 0;
   uint64_t probe = 0;       // id of the ping that proves it, 0: none sent

@@ -49,10 +49,18 @@ RailSlot::~RailSlot() {
   fabric_.reset();
 }
 
-void RailSlot::set_open(bool open, uint64_t now) {
+void RailSlot::set_open() {
+  back_off_ = 0;
+  retry_at_ = 0;
+  trouble_.clear();
+}
+
+void RailSlot::close_for_now(const std::string &why, uint64_t now) {
   constexpr uint64_t shortest = 100 * ns_per_ms, longest = 5 * ns_per_s;
-  back_off_ = open ? 0 : std::clamp(back_off_ * 2, shortest, longest);
-  retry_at_ = open ? 0 : now + back_off_;
+  if (open()) closed_at_ = now;
+  back_off_ = std::clamp(back_off_ * 2, shortest, longest);
+  retry_at_ = now + back_off_;
+  trouble_ = why;
 }
 
 Piece *RailSlot::acquire() {

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace pirn::core {
@@ -51,7 +52,11 @@ class RailSlot {
   // False after a reset that failed, until one succeeds.
   bool open() const { return retry_at_ == 0; }
   bool retry_due(uint64_t now) const { return retry_at_ != 0 && now >= retry_at_; }
-  void set_open(bool open, uint64_t now);
+  void set_open();
+  void close_for_now(const std::string &why, uint64_t now);
+  const std::string &trouble() const { return trouble_; }  // while not open
+  uint64_t closed_at() const { return closed_at_; }
+  uint64_t retry_at() const { return retry_at_; }
 
   // A buffer for one control frame: nullptr when all are in flight.
   ControlBuffer *take_send_buffer();
@@ -99,6 +104,8 @@ class RailSlot {
   fabric::Registration *slab_registration_ = nullptr;
   uint64_t retry_at_ = 0;  // when to try a reset again; 0: open
   uint64_t back_off_ = 0;
+  uint64_t closed_at_ = 0;
+  std::string trouble_;
 };
 
 using Rails = std::vector<std::unique_ptr<RailSlot>>;

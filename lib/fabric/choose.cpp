@@ -10,9 +10,10 @@
 #include <cstring>
 
 namespace pirn::fabric {
-namespace {
 
-Result<std::vector<std::string>> split(const std::string &list) {
+bool same_nic(const Nic &a, const Nic &b) { return a.profile == b.profile && a.name == b.name && a.address == b.address; }
+
+Result<std::vector<std::string>> nic_entries(const std::string &list) {
   std::vector<std::string> entries;
   if (list.find_first_not_of(" \t") == std::string::npos) return entries;
   for (size_t start = 0; start <= list.size();) {
@@ -25,6 +26,8 @@ Result<std::vector<std::string>> split(const std::string &list) {
   }
   return entries;
 }
+
+namespace {
 
 // "::1" and "0:0:0:0:0:0:0:1" are the same address.
 bool same_address(const std::string &a, const std::string &b) {
@@ -41,8 +44,7 @@ bool same_device(const std::string &entry, const Nic &nic) {
 }
 
 bool contains(const std::vector<Nic> &nics, const Nic &nic) {
-  return std::any_of(nics.begin(), nics.end(),
-                     [&](const Nic &other) { return other.name == nic.name && other.address == nic.address; });
+  return std::any_of(nics.begin(), nics.end(), [&](const Nic &other) { return same_nic(other, nic); });
 }
 
 // Adds what `entry` names; false if that is nothing. Of an interface with several addresses a name means the best one.
@@ -104,7 +106,7 @@ Result<std::vector<Nic>> choose_from(const std::vector<const ProviderFound *> &u
 
 Result<std::vector<Nic>> choose_nics(const std::vector<ProviderFound> &found, const std::string &provider,
                                      const std::string &nics) {
-  auto entries = split(nics);
+  auto entries = nic_entries(nics);
   if (!entries.is_ok()) return entries.error();
   bool automatic = provider == "auto";
   std::vector<const ProviderFound *> usable;

@@ -98,14 +98,26 @@ bool better(const Nic &a, const Nic &b) {
   return a.name < b.name;
 }
 
-void sort_and_deduplicate(std::vector<Nic> &nics) {
-  std::stable_sort(nics.begin(), nics.end(), better);
-  std::vector<Nic> kept;
-  for (Nic &nic : nics) {
+// Each once, and only what is not listed as a NIC.
+void leave_out(ProviderFound &found, const Nic &nic, const std::string &why) {
+  auto listed = [&](const auto &other) { return other.name == nic.name && other.address == nic.address; };
+  if (std::none_of(found.nics.begin(), found.nics.end(), listed) &&
+      std::none_of(found.left_out.begin(), found.left_out.end(), listed))
+    found.left_out.push_back({nic.name, nic.address, nic.pci_address, why});
+}
+
+void sort_and_deduplicate(ProviderFound &found) {
+  std::vector<Nic> all = std::move(found.nics);
+  found.nics.clear();
+  std::stable_sort(all.begin(), all.end(), better);
+  for (Nic &nic : all) {
     auto same = [&](const Nic &other) { return same_device(nic, other); };
-    if (std::none_of(kept.begin(), kept.end(), same)) kept.push_back(std::move(nic));
+    auto kept = std::find_if(found.nics.begin(), found.nics.end(), same);
+    if (kept == found.nics.end())
+      found.nics.push_back(std::move(nic));
+    else
+      leave_out(found, nic, "the same device as " + kept->name);
   }
-  nics = std::move(kept);
 }
 
 // Fills `found` from one libfabric provider; false if it has nothing to offer, with the reason added.
@@ -120,6 +132,7 @@ bool take_provider(const Calls &calls, const char *provider, ProviderFound &foun
     if (!acceptable(*info, *found.profile, provider) || fabric_preference(*found.profile, *info) != best) continue;
     if (link_is_down(*info)) {
       down++;
+      leave_out(found, describe_nic(*found.profile, *info, calls), "the link is down");
       continue;
     }
     Nic nic = describe_nic(*found.profile, *info, calls);
@@ -153,7 +166,7 @@ ProviderFound discover_one(const Calls &calls, const Profile &profile, const Log
   for (const char *const *name = profile.fabric_providers; *name; name++) {
     if (!take_provider(calls, *name, found)) continue;
     found.reason.clear();
-    sort_and_deduplicate(found.nics);
+    sort_and_deduplicate(found);
     log.write(PIRN_LOG_DEBUG, "%s: libfabric's \"%s\", %zu NIC(s)", profile.name, *name, found.nics.size());
     return found;
   }

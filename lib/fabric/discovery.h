@@ -33,11 +33,20 @@ struct Nic {
   std::shared_ptr<fi_info> info;
 };
 
+// What cannot be chosen, and why.
+struct LeftOut {
+  std::string name;
+  std::string address;      // or ""
+  std::string pci_address;  // or ""
+  std::string why;
+};
+
 struct ProviderFound {
   const Profile *profile;
   std::string fabric_provider;  // "" if not usable
   std::string reason;           // why not usable, with the remedy; "" if usable
   std::vector<Nic> nics;        // best first; loopback and link-local addresses last; empty if not usable
+  std::vector<LeftOut> left_out;  // what libfabric lists, and pirn does not
 };
 
 // Asks libfabric once per profile. Never fails: what is missing is in `reason`.
@@ -50,5 +59,15 @@ ProviderFound discover_one(const Calls &calls, const Profile &profile, const Log
 // Errors: UNAVAILABLE with the reason of each provider that was considered; INVALID for a list entry that matches nothing (names what exists).
 Result<std::vector<Nic>> choose_nics(const std::vector<ProviderFound> &found, const std::string &provider,
                                      const std::string &nics);
+
+// The entries of a list of NICs. INVALID: one is empty.
+Result<std::vector<std::string>> nic_entries(const std::string &list);
+bool same_nic(const Nic &a, const Nic &b);
+
+// "IPv4", "IPv6 loopback", "link-local", ...: what kind of address an IP provider's NIC has.
+const char *address_kind(const std::string &address);
+
+// Network interfaces of this machine that are not among the NICs of an IP provider. Asks the system each time.
+std::vector<LeftOut> interfaces_without(const std::vector<Nic> &nics);
 
 }  // namespace pirn::fabric

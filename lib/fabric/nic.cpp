@@ -94,6 +94,11 @@ int address_class(const std::string &address) {
   return 5;
 }
 
+const char *address_kind(const std::string &address) {
+  static const char *const kinds[] = {"IPv4", "IPv6", "IPv4 loopback", "IPv6 loopback", "link-local", "no IP address"};
+  return kinds[address_class(address)];
+}
+
 Nic describe_nic(const Profile &profile, const fi_info &info, const Calls &calls) {
   Nic nic;
   nic.profile = &profile;

@@ -112,6 +112,38 @@ static void check_places(pirn_context *context) {
   assert_string_not_equal(info.name, "");
 }
 
+/* Text of variable size: asked for, too small, fitting, larger than needed. */
+static void check_explanation(pirn_context *context, const char *provider) {
+  static char text[65536];
+  size_t needed = 0, length;
+  assert_int_equal(pirn_info_explain(context, provider, NULL, &needed), PIRN_ERR_TOO_SMALL);
+  assert_in_range(needed, 50, sizeof text);
+  memset(text, 0x5a, sizeof text);
+  length = needed - 1;
+  assert_int_equal(pirn_info_explain(context, provider, text, &length), PIRN_ERR_TOO_SMALL);
+  assert_int_equal(length, needed);
+  assert_int_equal(text[0], 0x5a);
+  length = sizeof text;
+  assert_int_equal(pirn_info_explain(context, provider, text, &length), PIRN_OK);
+  assert_int_equal(length, strlen(text) + 1);
+  assert_int_equal(text[length], 0x5a);
+  assert_non_null(strstr(text, "provider tcp"));
+}
+
+static void explain__sizes_and_unknown_provider(void **state) {
+  pirn_context *context = open_context();
+  size_t length = 0;
+  (void)state;
+  check_explanation(context, NULL);
+  check_explanation(context, "tcp");
+  REFUSED(pirn_info_explain(context, "spam", NULL, &length));
+  assert_non_null(strstr(pirn_last_error(), "\"spam\" is unknown"));
+  REFUSED(pirn_info_explain(NULL, NULL, NULL, &length));
+  REFUSED(pirn_info_explain(context, NULL, NULL, NULL));
+  REFUSED(pirn_endpoint_explain(NULL, NULL, &length));
+  assert_int_equal(pirn_context_close(context), PIRN_OK);
+}
+
 static void info__missing_or_malformed__is_refused(void **state) {
   pirn_context *context = open_context();
   (void)state;
@@ -270,6 +302,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(context__missing_or_malformed__is_refused),
       cmocka_unit_test(info__missing_or_malformed__is_refused),
+      cmocka_unit_test(explain__sizes_and_unknown_provider),
       cmocka_unit_test(endpoint__missing_or_malformed__is_refused),
       cmocka_unit_test(peer__missing__is_refused),
       cmocka_unit_test(memory__missing__is_refused),

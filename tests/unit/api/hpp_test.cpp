@@ -68,6 +68,18 @@ pirn_status pirn_info_setting(pirn_context *, uint64_t index, pirn_setting_info 
   info->name = "PIRN_X";
   return index < 3 ? PIRN_OK : PIRN_ERR_RANGE;
 }
+pirn_status pirn_info_affinity(pirn_context *, const char *place, uint64_t index, pirn_affinity_info *info) {
+  if (info->struct_size != sizeof *info) return PIRN_ERR_INVALID;
+  if (index == 0) saw(std::string("affinity ") + (place ? place : "NULL"));
+  info->bridges = static_cast<uint32_t>(index) + 7;
+  return index < 2 ? PIRN_OK : PIRN_ERR_RANGE;
+}
+pirn_status pirn_info_explain(pirn_context *, const char *provider, char *buffer, size_t *length) {
+  return put(std::string("all about ") + (provider ? provider : "NULL") + '\0', buffer, length);
+}
+pirn_status pirn_endpoint_explain(pirn_endpoint *, char *buffer, size_t *length) {
+  return put(std::string("2 rails") + '\0', buffer, length);
+}
 pirn_status pirn_endpoint_open(pirn_context *, const pirn_endpoint_params *params, pirn_endpoint **endpoint) {
   saw(std::string("endpoint_open ") + (params->provider ? params->provider : "NULL"));
   *endpoint = handle<pirn_endpoint>(2);
@@ -177,6 +189,18 @@ void scope__ends__closes_in_reverse_and_withdraws_windows(void **) {
   }
   assert_calls({"window_import text", "withdraw 71", "region_deregister", "window_close", "peer_close",
                 "endpoint_close", "context_close"});
+}
+
+void affinity_and_explain__place_or_provider_or_neither__reach_c_as_given(void **) {
+  Opened opened;
+  const std::vector<pirn_affinity_info> here = opened.context.affinity();
+  assert_int_equal(here.size(), 2);
+  assert_int_equal(here[1].bridges, 8);
+  assert_int_equal(opened.context.affinity("numa:1").size(), 2);
+  assert_calls({"affinity NULL", "affinity numa:1"});
+  assert_string_equal(opened.context.explain().c_str(), "all about NULL");
+  assert_string_equal(opened.context.explain("tcp").c_str(), "all about tcp");
+  assert_string_equal(opened.endpoint.explain().c_str(), "2 rails");
 }
 
 void register_memory__many_ranges__owns_every_region(void **) {
@@ -362,6 +386,7 @@ int main() {
 #define SCENARIO(name) cmocka_unit_test_setup(name, reset)
   const CMUnitTest tests[] = {
       SCENARIO(scope__ends__closes_in_reverse_and_withdraws_windows),
+      SCENARIO(affinity_and_explain__place_or_provider_or_neither__reach_c_as_given),
       SCENARIO(register_memory__many_ranges__owns_every_region),
       SCENARIO(withdraw__by_hand__is_not_repeated),
       SCENARIO(children__outlive_their_endpoint__are_not_closed_again),

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an endpoint and its peers use, and why, for people.
+#include "core/endpoint.h"
+#include "core/explain.h"
+
+namespace pirn::core {
+
+static std::string ago(uint64_t then, uint64_t now) { return duration_text(now > then ? now - then : 0); }
+
+static std::string when(uint64_t then, uint64_t now) { return then > now ? "in " + duration_text(then - now) : "now"; }
+
+static const char *plural(uint64_t count) { return count == 1 ? "" : "s"; }
+
+static std::string load(uint64_t pieces, uint64_t bytes) {
+  if (pieces == 0) return "nothing in flight";
+  return text("%llu message%s with %llu bytes in flight", static_cast<unsigned long long>(pieces), plural(pieces),
+              static_cast<unsigned long long>(bytes));
+}
+
+std::string Endpoint::explain_rail(RailSlot &rail, uint64_t now) {
+  uint64_t pieces = 0;
+  rail.each_in_flight([&](const Piece &) { ++pieces; });
+  const std::string state =
+      rail.open() ? "open, " + load(pieces, rail.backlog)
+                  : text("out of order for %s: %s; opened again %s", ago(rail.closed_at(), now).c_str(),
+                         rail.trouble().c_str(), when(rail.retry_at(), now).c_str());
+  return text("rail %u: %s (%s, %s): %s\n", rail.index(), rail.fabric().name().c_str(),
+              rail.fabric().printable_address().c_str(), speed_text(rail.link_speed()).c_str(), state.c_str());
+}
+
+std::string Endpoint::explain() {
+  const Ground ground = ground_of(context_, demand_, place_);
+  std::string reasons = explain_demand(ground);
+  for (const fabric::ProviderFound &provider : ground.found) {
+    reasons += explain_provider(ground, provider);
+    if (provider.profile == nics_.front().profile) reasons += explain_nics(ground, provider);
+  }
+  auto guard = driver_.lock();
+  const uint64_t now = coarse_ns();
+  std::string out = text("endpoint: %zu rail%s of provider %s\n", rails_.size(), plural(rails_.size()),
+                         nics_.front().profile->name);
+  for (auto &rail : rails_) out += explain_rail(*rail, now);
+  return out + reasons;
+}
+
+std::string Endpoint::explain_state(const Peer &peer, uint64_t now) const {
+  std::string out = text("peer %s: %s", peer.address.c_str(), peer_state_name(peer.state));
+  if (peer.state == PIRN_PEER_SUSPECT) out += " for " + ago(peer.suspect_since, now);
+  if (!peer.why.empty()) out += ": " + peer.why;
+  if (peer.state == PIRN_PEER_CONNECTING && peer.hello)
+    out += "; given up " + when(peer.hello_deadline, now) + " if its hello stays unanswered";
+  if (peer.state == PIRN_PEER_SUSPECT)
+    out += "; lost " + when(peer.suspect_since + health_.patience(peer), now) + " if it does not answer";
+  return out + "\n";
+}
+
+static std::string why_paused(const Path &path, const RailSlot &rail, uint64_t now) {
+  std::string out = text("paused for %s: %s; ", ago(path.paused_at, now).c_str(), path.why.c_str());
+  if (!rail.open()) return out + "tried again when the local rail is open";
+  if (path.probing) return out + "being tried now";
+  return out + "tried again " + when(path.probe_at, now);
+}
+
+std::string Endpoint::explain_path(const Peer &peer, size_t index, uint64_t now) const {
+  const Path &path = peer.paths[index];
+  RailSlot &rail = *rails_[path.local];
+  std::string state;
+  if (path.paused) state = why_paused(path, rail, now);
+  else if (!peer.live()) state = text("not in use: the peer is %s", peer_state_name(peer.state));
+  else if (peer.state == PIRN_PEER_CONNECTING) state = "waits for the peer's answer";
+  else if (!paths_.in_use(peer, path)) state = "ready, but not needed: the rail's own path works";
+  else state = "in use, " + load(path.outstanding, path.backlog);
+  if (peer.live() && index == paths_.control(peer)) state += ", control frames and notifications go here";
+  return text("path fabric: rail %u %s (%s) to remote rail %u (%s)%s: %s\n", rail.index(), rail.fabric().name().c_str(),
+              rail.fabric().printable_address().c_str(), path.remote,
+              speed_text(peer.metadata.rails[path.remote].link_speed).c_str(), path.detour ? ", a detour" : "",
+              state.c_str());
+}
+
+// Pairs of rails that are no paths.
+std::string Endpoint::explain_unpaired(const Peer &peer) const {
+  const char *provider = nics_.front().profile->name;
+  const std::string &protocol = nics_.front().fabric_provider;
+  std::string out;
+  size_t common = 0;
+  for (size_t remote = 0; remote < peer.metadata.rails.size(); ++remote) {
+    const wire::RailAddress &rail = peer.metadata.rails[remote];
+    if (rail.provider == provider && rail.protocol == protocol) ++common;
+    else
+      out += text("path fabric: remote rail %zu (%s, libfabric's %s): not made: the rails here speak %s (libfabric's %s)\n",
+                  remote, rail.provider.c_str(), rail.protocol.c_str(), provider, protocol.c_str());
+  }
+  const size_t pairs = common * rails_.size();
+  if (pairs > peer.paths.size())
+    out += text("path fabric: %zu other pair%s of rails not made: each rail has a partner already; others are tried when "
+                "that path is paused\n",
+                pairs - peer.paths.size(), plural(pairs - peer.paths.size()));
+  return out;
+}
+
+std::string Endpoint::explain(Peer &peer) {
+  const Ground ground = ground_of(context_, demand_, place_);
+  std::string providers;
+  for (const fabric::ProviderFound &provider : ground.found)
+    if (provider.profile != nics_.front().profile) providers += explain_provider(ground, provider);
+  auto guard = driver_.lock();
+  const uint64_t now = coarse_ns();
+  std::string out = explain_state(peer, now);
+  for (size_t i = 0; i < peer.paths.size(); ++i) out += explain_path(peer, i, now);
+  out += explain_unpaired(peer);
+  const bool same_host = peer.metadata.host == host_identity();
+  out += peer.metadata.process == process() ? "path self: not built into this version\n"
+         : same_host                        ? "path ipc: not built into this version (the peer is on this host)\n"
+                                            : "path ipc: the peer is on another host\n";
+  return out + providers;
+}
+
+}  // namespace pirn::core

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/selection.h"
+
+namespace pirn::core {
+
+NicDemand demand_of_settings(const Settings &settings) { return {settings.provider, settings.nics, false, false}; }
+
+static NicChoice narrow(const NicDemand &demand, std::vector<fabric::Nic> nics, const topo::Machine *machine,
+                        const topo::Place &place) {
+  NicChoice choice{std::move(nics), {}};
+  if (machine && !demand.listed() && choice.nics.size() > 1) {
+    choice.nics = near(*machine, place, std::move(choice.nics));
+    choice.place = place;
+  }
+  if (choice.nics.size() > wire::max_rails) choice.nics.resize(wire::max_rails);
+  return choice;
+}
+
+Result<NicChoice> choose(const std::vector<fabric::ProviderFound> &found, const NicDemand &demand,
+                         const topo::Machine *machine, const topo::Place &place) {
+  auto nics = fabric::choose_nics(found, demand.provider, demand.nics);
+  if (!nics.is_ok()) return nics.status();
+  return narrow(demand, nics.take(), machine, place);
+}
+
+Result<NicChoice> choose(Context &context, const NicDemand &demand) {
+  auto nics = fabric::choose_nics(context.providers(), demand.provider, demand.nics);
+  if (!nics.is_ok()) return nics.status();
+  const size_t offered = nics.value().size();
+  // The machine is looked at only where it matters: that takes a while.
+  const bool ranked = !demand.listed() && offered > 1 && context.machine().is_ok();
+  const topo::Machine *machine = ranked ? &context.machine().value() : nullptr;
+  NicChoice choice = narrow(demand, nics.take(), machine, ranked ? here(*machine) : topo::Place{});
+  if (choice.nics.size() < offered && ranked)
+    context.log().write(PIRN_LOG_INFO, "%zu of %zu NICs are used, those near to this process; PIRN_NICS chooses others",
+                        choice.nics.size(), offered);
+  return choice;
+}
+
+}  // namespace pirn::core

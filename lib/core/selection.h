@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which NICs an endpoint gets: what is demanded, what there is, what is near. Any thread.
+#pragma once
+
+#include "core/affinity.h"
+#include "core/context.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pirn::core {
+
+struct NicDemand {
+  std::string provider;           // a demand, or "auto"
+  std::string nics;               // a list, or ""
+  bool provider_by_call = false;  // demanded by the call that opens the endpoint, not by a setting
+  bool nics_by_call = false;
+
+  bool listed() const { return nics.find_first_not_of(" \t") != std::string::npos; }
+};
+
+NicDemand demand_of_settings(const Settings &settings);
+
+struct NicChoice {
+  std::vector<fabric::Nic> nics;
+  std::optional<topo::Place> place;  // what they were to be near to; nothing if that did not matter
+};
+
+// Without a list, of several devices those that are near to the calling thread's memory.
+Result<NicChoice> choose(Context &context, const NicDemand &demand);
+// The same as a pure function. `machine` nullptr: not known.
+Result<NicChoice> choose(const std::vector<fabric::ProviderFound> &found, const NicDemand &demand,
+                         const topo::Machine *machine, const topo::Place &place);
+
+}  // namespace pirn::core
