@@ -21,11 +21,12 @@ using Topology = std::unique_ptr<hwloc_topology, void (*)(hwloc_topology_t)>;
 // the same.
 bool configure(hwloc_topology_t topology) {
   constexpr auto leave_out = HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST;
+  // Fails where there is none: "pci" may be a plugin, which hwloc does not load into a process that opened the library
+  // with RTLD_LOCAL, as other languages do.
+  for (const char *component : {"x86", "pci"}) (void)hwloc_topology_set_components(topology, leave_out, component);
   return hwloc_topology_set_io_types_filter(topology, HWLOC_TYPE_FILTER_KEEP_ALL) == 0 &&
          hwloc_topology_set_type_filter(topology, HWLOC_OBJ_OS_DEVICE, HWLOC_TYPE_FILTER_KEEP_NONE) == 0 &&
-         hwloc_topology_set_flags(topology, HWLOC_TOPOLOGY_FLAG_INCLUDE_DISALLOWED) == 0 &&
-         hwloc_topology_set_components(topology, leave_out, "x86") == 0 &&
-         hwloc_topology_set_components(topology, leave_out, "pci") == 0;
+         hwloc_topology_set_flags(topology, HWLOC_TOPOLOGY_FLAG_INCLUDE_DISALLOWED) == 0;
 }
 
 uint32_t package_of(hwloc_topology_t topology, hwloc_obj_t object) {
