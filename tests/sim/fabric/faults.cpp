@@ -52,6 +52,7 @@ const Faults &faults() {
     f.reorder = number("PIRN_SIM_REORDER", 0);
     f.out_of_order = number("PIRN_SIM_OOO", 0);
     f.seed = number("PIRN_SIM_SEED", 1);
+    f.rnr_ns = number("PIRN_SIM_RNR_MS", 0) * 1000000;
     return f;
   }();
   return all;

@@ -15,6 +15,7 @@ struct Faults {
   size_t reorder = 0;        // PIRN_SIM_REORDER: completions shuffled within this window
   size_t out_of_order = 0;   // PIRN_SIM_OOO: operations executed out of order within this window
   uint64_t seed = 1;         // PIRN_SIM_SEED
+  uint64_t rnr_ns = 0;       // PIRN_SIM_RNR_MS: how long a receiver may have no receive posted; 0: for ever
 };
 const Faults &faults();
 

@@ -150,6 +150,7 @@ void kill_nic(Endpoint &endpoint) {
 }
 
 void move_on(Endpoint &endpoint) {
+  if (endpoint.connection) watch_receiver(endpoint);
   uint64_t now = endpoint.waiting.empty() ? 0 : now_ns();
   while (!endpoint.waiting.empty()) {
     if (faults_of(endpoint).stalled_until > now) return;

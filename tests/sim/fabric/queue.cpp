@@ -238,7 +238,9 @@ void drain(Queue &queue) {
 }
 
 bool pending_work(const Queue &queue) {
-  return std::any_of(queue.endpoints.begin(), queue.endpoints.end(), [](const Endpoint *e) { return !e->waiting.empty(); });
+  return std::any_of(queue.endpoints.begin(), queue.endpoints.end(), [](const Endpoint *e) {
+    return !e->waiting.empty() || (faults().rnr_ns && e->connection && !e->connection->order.empty());
+  });
 }
 
 int open_queue(fid_domain *object, fi_cq_attr *attr, fid_cq **out, void *context) {

@@ -7,6 +7,9 @@
 namespace pirn::sim_nic {
 namespace {
 
+// libfabric's layers say with this bit, which is in no public header, that a registration need not be cached.
+constexpr uint64_t from_rxm = uint64_t{1} << 60;
+
 bool remote(const Registration &r) { return (r.access & (FI_REMOTE_READ | FI_REMOTE_WRITE)) != 0; }
 
 bool publish(Endpoint &endpoint, const Registration &r) {
@@ -21,6 +24,8 @@ void withdraw(Registration &r) {
 }
 
 bool in_use(const Request *request, const Registration *r) {
+  // ofi_rxm takes the memory from under receives that wait in a shared queue, and then closes the queue.
+  if (request->endpoint->connection && request->kind == Kind::receive) return false;
   return std::find(request->descriptors, request->descriptors + request->parts, r) !=
          request->descriptors + request->parts;
 }
@@ -134,6 +139,7 @@ int register_attr(fid *object, const fi_mr_attr *attr, uint64_t flags, fid_mr **
   }();
   auto *domain = reinterpret_cast<Domain *>(object);
   Guard guard(*domain);
+  if (domain->persona->connected) flags &= ~from_rxm;
   if (attr->iov_count != 1 || flags || !attr->access || !attr->mr_iov->iov_len) {
     rule_broken(*domain->persona, "fi_mr_regattr with %zu parts, flags 0x%llx, access 0x%llx, %zu bytes", attr->iov_count,
                 static_cast<unsigned long long>(flags), static_cast<unsigned long long>(attr->access),

@@ -49,6 +49,8 @@ struct Connection {
   Peer peer;
   Endpoint *shared = nullptr;     // where its receives are posted
   std::deque<Request *> order;    // posted and unreported, oldest first; each is in `waiting` or `launched`
+  Request *watched = nullptr;     // the oldest, if it needs a receive of the peer
+  uint64_t watched_since = 0;     // ns
   std::unique_ptr<Queue> nobody;  // of a shared receive queue: where its receives count until they complete
   size_t users = 0;               // of a shared receive queue
 };
@@ -85,5 +87,6 @@ uint64_t take_data(Request &receive, uint64_t length);  // from what launch_writ
 void finish_in_order(Request *request, const Fault &fault, uint64_t length);
 Fault error_of_connection(const Request &request, int error);
 void hear_of_shutdown(Endpoint &endpoint);
+void watch_receiver(Endpoint &endpoint);  // with PIRN_SIM_RNR_MS: gives up on a peer that posts no receive
 
 }  // namespace pirn::sim_nic

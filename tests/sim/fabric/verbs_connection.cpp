@@ -84,7 +84,7 @@ void finish_in_order(Request *request, const Fault &fault, uint64_t length) {
   Connection &connection = *endpoint.connection;
   bool later = connection.broken || connection.state == Connection::State::failed;
   request->done = true;
-  request->result = fault.error && later ? flushed : fault;
+  request->result = fault.error && later && !request->doomed.error ? flushed : fault;
   request->result_length = length;
   if (fault.error) {
     connection.broken = true;
@@ -100,11 +100,29 @@ void finish_in_order(Request *request, const Fault &fault, uint64_t length) {
 
 Fault error_of_connection(const Request &request, int error) {
   const Endpoint &endpoint = *request.endpoint;
+  if (request.doomed.error) return request.doomed;
   if (request.kind == Kind::receive)
     return error == FI_ETRUNC ? Fault{FI_EIO, wc_local_length} : flushed;
   if (endpoint.connection->state == Connection::State::failed) return flushed;
   const BoardView *board = board_of(request.endpoint->connection->peer);
   return board && board->owner_lives() ? flushed : endpoint.domain->persona->unreachable;
+}
+
+void watch_receiver(Endpoint &endpoint) {
+  Connection &connection = *endpoint.connection;
+  if (!faults().rnr_ns || connection.order.empty()) return;
+  Request *oldest = connection.order.front();
+  bool needs_receive = oldest->kind == Kind::send || (oldest->flags & FI_REMOTE_CQ_DATA);
+  if (!needs_receive || !endpoint.launched.count(oldest) || connection.state != Connection::State::connected) return;
+  uint64_t now = now_ns();
+  if (connection.watched != oldest) {
+    connection.watched = oldest;
+    connection.watched_since = now;
+  }
+  if (now - connection.watched_since < faults().rnr_ns) return;
+  oldest->doomed = {FI_EIO, wc_receiver_not_ready};
+  connection.broken = true;
+  end(endpoint);  // the inner provider hands the operation back
 }
 
 void hear_of_shutdown(Endpoint &endpoint) {

@@ -30,8 +30,11 @@ int close_connected(fid *object) {
 
 int bind_to_queue(Endpoint &endpoint, Queue &queue, uint64_t flags) {
   if (int rc = bind_queue(endpoint, queue, flags)) return rc;
-  return fi_ep_bind(endpoint.inner, &queue.inner->fid,
-                    (flags & (FI_TRANSMIT | FI_RECV)) | ((flags & FI_TRANSMIT) ? FI_SELECTIVE_COMPLETION : 0));
+  fid *inner = &queue.inner->fid;
+  // One by one: shared receives are reported or not as their endpoint's queue was bound.
+  if (flags & FI_TRANSMIT)
+    if (int rc = fi_ep_bind(endpoint.inner, inner, FI_TRANSMIT | FI_SELECTIVE_COMPLETION)) return rc;
+  return (flags & FI_RECV) ? fi_ep_bind(endpoint.inner, inner, FI_RECV) : 0;
 }
 
 int bind_to_shared(Endpoint &endpoint, Endpoint &shared) {
