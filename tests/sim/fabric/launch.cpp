@@ -177,6 +177,7 @@ void start(Request *request) {
   state.posts++;
   apply_schedule(endpoint);
   if (state.dead || (state.fail_nth && state.posts == state.fail_nth)) {
+    if (endpoint.connection) endpoint.launched.insert(request);  // it may have to wait for those before it
     finish(request, persona.unreachable, 0);
     return;
   }
