@@ -70,6 +70,7 @@ std::string Endpoint::explain_path(const Peer &peer, size_t index, uint64_t now)
   else if (peer.state == PIRN_PEER_CONNECTING) state = "waits for the peer's answer";
   else if (!paths_.in_use(peer, path)) state = "ready, but not needed: the rail's own path works";
   else state = "in use, " + load(path.outstanding, path.backlog);
+  state += text(", moved %llu bytes", static_cast<unsigned long long>(path.moved));
   if (peer.live() && index == paths_.control(peer)) state += ", control frames and notifications go here";
   return text("path fabric: rail %u %s (%s) to remote rail %u (%s)%s: %s\n", rail.index(), rail.fabric().name().c_str(),
               rail.fabric().printable_address().c_str(), path.remote,

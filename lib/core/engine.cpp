@@ -16,6 +16,7 @@ void Engine::start(Op &op) {
   Peer &peer = *op.peer;
   op.cursor = {};
   op.outstanding = 0;
+  op.in_flight = 0;
   op.moved = 0;
   op.retries = 0;
   op.retry_episode = 0;
@@ -96,6 +97,11 @@ bool Engine::issue(Op &op) {
     }
   }
   return true;
+}
+
+bool Engine::only_large(const Op &op) const {
+  return !pending_peers_.any(
+      [&](const Peer &peer) { return peer.pending.any([&](const Op &other) { return &other != &op; }); });
 }
 
 // Gathers as much of the op from `cursor` on as fits one message of the path's rail, at most `limit` bytes.
@@ -198,6 +204,7 @@ Engine::Step Engine::issue_on(Op &op, size_t index) {
   if (path.outstanding++ == 0) path.moved_at = coarse_ns();
   path.backlog += parts.bytes;
   ++op.outstanding;
+  op.in_flight += parts.bytes;
   ++peer.outstanding;
   rail.backlog += parts.bytes;
   if (peer.neighbour) peer.neighbour->poke();
@@ -213,6 +220,7 @@ void Engine::retire(Piece *piece) {
   path.backlog -= piece->bytes;
   --path.outstanding;
   --op.outstanding;
+  op.in_flight -= piece->bytes;
   --op.peer->outstanding;
   rail.release(piece);
 }
@@ -225,6 +233,7 @@ void Engine::completed(Piece *piece, const fabric::Completion &completion) {
   retire(piece);
   if (completion.error == 0) {
     op.moved += range.bytes;
+    peer.paths[path].moved += range.bytes;
     peer.paths[path].moved_at = endpoint_.last_tick();
     endpoint_.health().heard(peer);
   }

@@ -38,6 +38,8 @@ class Engine {
 
   bool busy() const { return !active_.empty(); }
   bool waiting() const { return !pending_peers_.empty(); }
+  // No other transfer that is not small waits to be handed over.
+  bool only_large(const Op &op) const;
   uint64_t earliest_deadline() const { return earliest_; }
 
   List<Op, &Op::queue_link> completions;  // of queued ops

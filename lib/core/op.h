@@ -94,6 +94,7 @@ struct Op {
 
   Cursor cursor;
   uint32_t outstanding = 0;  // pieces in flight
+  uint64_t in_flight = 0;    // their bytes
   std::vector<Range> again;  // what has to be sent again
   uint64_t total = 0;
   uint64_t piece_bytes = 0;  // it is cut into pieces of at most this

@@ -72,21 +72,28 @@ size_t Paths::in_use_besides(const Peer &peer, size_t path) const {
 }
 
 size_t Paths::choose(const Peer &peer, const Op &op, uint64_t refused) const {
-  bool small = op.total <= small_transfer;
+  const bool small = op.total <= small_transfer;
+  const uint64_t bytes = std::min(op.total, op.piece_bytes);
+  const size_t count = peer.paths.size();
+  uint64_t limit = backlog_limit(op.piece_bytes), fastest = 0;
   auto takes = [&](const RailSlot &rail) {
-    return !rail.full() && (small || rail.backlog < backlog_limit(op.piece_bytes));
+    return !rail.full() && (small || has_room(rail.backlog, bytes, limit, rail.link_speed(), fastest));
   };
-  if (peer.paths.size() == 1)
-    return refused == 0 && takes(*endpoint_.rails()[peer.paths.front().local]) ? 0 : none;
+  if (count == 1) return refused == 0 && takes(*endpoint_.rails()[peer.paths.front().local]) ? 0 : none;
+  if (!small) {
+    for (const Path &path : peer.paths) fastest = std::max(fastest, endpoint_.rails()[path.local]->link_speed());
+    if (endpoint_.engine().only_large(op))
+      limit = last_backlog_limit(op.piece_bytes, op.total - op.moved - op.in_flight, count);
+  }
   std::array<RailLoad, most> loads;
-  for (size_t i = 0; i < peer.paths.size(); ++i) {
+  for (size_t i = 0; i < count; ++i) {
     const Path &path = peer.paths[i];
     const RailSlot &rail = *endpoint_.rails()[path.local];
     // The path's own bytes count twice, so that one local rail shares its work among several remote ones.
     loads[i] = {rail.backlog + path.backlog, rail.link_speed(),
                 (refused >> i & 1) == 0 && in_use(peer, path) && takes(rail)};
   }
-  return pick_rail({loads.data(), peer.paths.size()}, std::min(op.total, op.piece_bytes));
+  return pick_rail({loads.data(), count}, bytes);
 }
 
 size_t Paths::control(const Peer &peer) const {

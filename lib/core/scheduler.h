@@ -12,7 +12,10 @@ namespace pirn::core {
 // Transfers up to this size are never striped, and overtake larger ones that wait.
 constexpr uint64_t small_transfer = 64 << 10;
 // Below this a message is mostly overhead: no stripe is smaller.
-constexpr uint64_t smallest_stripe = 256 << 10;
+constexpr uint64_t smallest_stripe = 128 << 10;
+// Stripes grow with the transfer between these two. More than the latter only delays what comes behind.
+constexpr uint64_t common_stripe = 256 << 10;
+constexpr uint64_t largest_stripe = 512 << 10;
 
 struct RailLoad {
   uint64_t backlog = 0;     // bytes in flight
@@ -37,17 +40,32 @@ inline size_t pick_rail(std::span<const RailLoad> loads, uint64_t bytes) {
   return best;
 }
 
-// Bytes of the pieces that a transfer of `total` bytes is cut into, over `rails` rails: fine enough that rails of
-// unequal speed end within some percent of each other, and never more than `chunk`.
+// Bytes of the pieces that a transfer of `total` bytes is cut into, over `rails` rails: each rail has its share, rails of
+// unequal speed end within some percent of each other, and none is more than `chunk`.
 inline uint64_t piece_size(uint64_t total, size_t rails, uint64_t chunk) {
   if (rails < 2 || total <= smallest_stripe) return chunk;
-  uint64_t stripe = std::max(total / (32 * rails) + 1, smallest_stripe);
+  uint64_t fine = std::clamp(total / (32 * rails), common_stripe, largest_stripe);
+  uint64_t stripe = std::max(std::min(total / rails, fine), smallest_stripe);
   constexpr uint64_t page = 4096;
   return std::min((stripe + page - 1) / page * page, chunk);
 }
 
 // Bytes in flight beyond which a rail takes no more pieces of a large transfer: enough to keep it at work between two
-// rounds of progress, and little enough that what comes later is not far behind.
-inline uint64_t backlog_limit(uint64_t piece) { return std::max<uint64_t>(4 * piece, 2 << 20); }
+// rounds of progress (a 400 Gb/s link needs 40 us for 2 MiB), and little enough that what comes later is not far behind.
+inline uint64_t backlog_limit(uint64_t piece) { return std::max<uint64_t>(2 * piece, 2 << 20); }
+
+// The same over several rails, when `left` bytes wait to be handed over and nothing large waits behind them: towards the
+// end it shrinks, so that a rail that is slower than it says does not end long after the others.
+inline uint64_t last_backlog_limit(uint64_t piece, uint64_t left, size_t rails) {
+  return std::clamp(left / rails, std::max(2 * piece, 2 * common_stripe), backlog_limit(piece));
+}
+
+// Whether a rail of that backlog takes `bytes` more. `limit` is for the fastest of the rails; slower ones get their share.
+inline bool has_room(uint64_t backlog, uint64_t bytes, uint64_t limit, uint64_t link_speed, uint64_t fastest) {
+  if (link_speed != 0 && link_speed < fastest)
+    limit = static_cast<uint64_t>(static_cast<double>(limit) * static_cast<double>(link_speed) /
+                                  static_cast<double>(fastest));
+  return backlog == 0 || backlog + bytes <= limit;
+}
 
 }  // namespace pirn::core

@@ -42,7 +42,7 @@ static void load__nothing_given__is_all_defaults(void **) {
   assert_int_equal(values.spin_time, 50 * ns_per_us);
   assert_int_equal(values.transfer_timeout, 30 * ns_per_s);
   assert_int_equal(values.transfer_retries, 3);
-  assert_int_equal(values.chunk_size, 8 << 20);
+  assert_int_equal(values.chunk_size, 2 << 20);
   assert_int_equal(values.notification_memory, 64 << 20);
   assert_true(result.value().warnings.empty());
   for (const SettingReport &report : result.value().report) {
@@ -68,7 +68,7 @@ static void load__environment_and_params__params_win_and_sources_are_told(void *
   assert_int_equal(row(loaded, "PIRN_PROVIDER").source, PIRN_SOURCE_ENVIRONMENT);
   assert_int_equal(row(loaded, "PIRN_CHUNK_SIZE").source, PIRN_SOURCE_PARAMS);
   assert_text(row(loaded, "PIRN_CHUNK_SIZE").value, "1M");
-  assert_text(row(loaded, "PIRN_CHUNK_SIZE").default_value, "8M");
+  assert_text(row(loaded, "PIRN_CHUNK_SIZE").default_value, "2M");
   assert_text(row(loaded, "PIRN_CHUNK_SIZE").allowed, "4K..1G");
   assert_text(row(loaded, "PIRN_HEARTBEAT").value, "100ms");
   assert_text(row(loaded, "PIRN_PROGRESS").allowed, "thread, spin, manual");

@@ -164,12 +164,16 @@ void piece_size__table(void **) {
     uint64_t chunk, expected;
   } rows[] = {
       {1, 8, chunk, chunk},
-      {256 * KiB, 8, chunk, chunk},
+      {128 * KiB, 8, chunk, chunk},
       {1024 * MiB, 1, chunk, chunk},
-      {257 * KiB, 8, chunk, 256 * KiB},
-      {63 * MiB, 8, chunk, 256 * KiB},
-      {1023 * MiB, 8, chunk, 4 * MiB},
-      {UINT64_MAX, 8, chunk, chunk},
+      {129 * KiB, 8, chunk, 128 * KiB},
+      {1 * MiB, 8, chunk, 128 * KiB},
+      {3 * MiB / 2, 8, chunk, 192 * KiB},
+      {1 * MiB, 2, chunk, 256 * KiB},
+      {64 * MiB, 8, chunk, 256 * KiB},
+      {96 * MiB, 8, chunk, 384 * KiB},
+      {1024 * MiB, 8, chunk, 512 * KiB},
+      {UINT64_MAX, 8, chunk, 512 * KiB},
       {64 * MiB, 2, 4096, 4096},
   };
   for (const auto &row : rows) {
@@ -200,6 +204,73 @@ void piece_size__unequal_rails__end_together(void **) {
     }
     assert_true(last <= 1.05 * static_cast<double>(total) / static_cast<double>(all));
   }
+}
+
+// How long the rails take for `total` bytes, over what they would need at their real speeds, when pieces are handed out
+// as rails have room for them.
+double slowness(uint64_t total, std::vector<RailLoad> loads, const std::vector<double> &real) {
+  const uint64_t piece = piece_size(total, loads.size(), 8 << 20);
+  std::vector<std::vector<uint64_t>> queues(loads.size());
+  std::vector<double> free_at(loads.size(), 0);  // when the first of its queue is through
+  uint64_t left = total, fastest = 0;
+  double now = 0, together = 0;
+  for (size_t i = 0; i < loads.size(); ++i) {
+    fastest = std::max(fastest, loads[i].link_speed);
+    together += real[i];
+  }
+  for (;;) {
+    while (left > 0) {
+      const uint64_t bytes = std::min(left, piece), limit = last_backlog_limit(piece, left, loads.size());
+      for (RailLoad &load : loads) load.usable = has_room(load.backlog, bytes, limit, load.link_speed, fastest);
+      const size_t rail = pick_rail(loads, bytes);
+      if (rail == no_rail) break;
+      if (queues[rail].empty()) free_at[rail] = now + static_cast<double>(bytes) / real[rail];
+      queues[rail].push_back(bytes);
+      loads[rail].backlog += bytes;
+      left -= bytes;
+    }
+    size_t first = loads.size();
+    for (size_t i = 0; i < loads.size(); ++i)
+      if (!queues[i].empty() && (first == loads.size() || free_at[i] < free_at[first])) first = i;
+    if (first == loads.size()) return now * together / static_cast<double>(total);
+    now = free_at[first];
+    loads[first].backlog -= queues[first].front();
+    queues[first].erase(queues[first].begin());
+    if (!queues[first].empty()) free_at[first] += static_cast<double>(queues[first].front()) / real[first];
+  }
+}
+
+void rails__one_at_half_speed__all_end_together(void **) {
+  Seeded random;
+  for (size_t rails : {2, 4, 8}) {
+    for (int round = 0; round < 100; ++round) {
+      const uint64_t total = random.between(64 << 20, 1 << 30);
+      std::vector<RailLoad> loads(rails);
+      for (RailLoad &load : loads) load.link_speed = 400;
+      std::vector<double> real(rails, 400);
+      const double equal = slowness(total, loads, real);
+      real[random.between(0, rails - 1)] = 200;
+      const double unknown = slowness(total, loads, real);
+      for (size_t i = 0; i < rails; ++i) loads[i].link_speed = static_cast<uint64_t>(real[i]);
+      const double known = slowness(total, loads, real);
+      if (equal > 1.04 || known > 1.05 || unknown > 1.08)
+        fail_test("%llu bytes over %zu rails: equal %.3f, one slow %.3f, and not known to be %.3f of the ideal time",
+                  static_cast<unsigned long long>(total), rails, equal, known, unknown);
+    }
+  }
+}
+
+void has_room__table(void **) {
+  const struct {
+    uint64_t backlog, bytes, limit, speed, fastest;
+    bool expected;
+  } rows[] = {
+      {0, 9, 8, 100, 100, true},  // an idle rail takes anything
+      {4, 4, 8, 100, 100, true}, {5, 4, 8, 100, 100, false}, {2, 2, 8, 100, 200, true},
+      {3, 2, 8, 100, 200, false}, {4, 4, 8, 0, 200, true},  // a rail of unknown speed is taken as the fastest
+  };
+  for (const auto &row : rows)
+    assert_int_equal(has_room(row.backlog, row.bytes, row.limit, row.speed, row.fastest), row.expected);
 }
 
 struct Item {
@@ -276,6 +347,8 @@ int main(int argc, char **argv) {
       cmocka_unit_test(pick_rail__many_pieces__are_shared_by_speed),
       cmocka_unit_test(piece_size__table),
       cmocka_unit_test(piece_size__unequal_rails__end_together),
+      cmocka_unit_test(rails__one_at_half_speed__all_end_together),
+      cmocka_unit_test(has_room__table),
       cmocka_unit_test(list__push_pop_unlink__keep_order),
       cmocka_unit_test(list__one_item_on_two_lists__is_independent),
       cmocka_unit_test(list__each_may_unlink_the_item_it_visits),

@@ -148,7 +148,7 @@ void two_rails__random_lists_under_faults__are_exact(void **) {
 }
 
 void two_rails__one_is_full__the_other_takes_the_rest(void **) {
-  RigOptions options = two_rails(kinds[1], 400'000'000'000, 1'000'000'000);
+  RigOptions options = two_rails(kinds[1], 400'000'000'000, 100'000'000'000);
   options.settings.push_back("MAX_IN_FLIGHT=8");
   Rig rig(options);
   rig.fake.hold();

@@ -64,6 +64,32 @@ void rails__large_transfer__uses_all_of_them(void **) {
   assert_bytes(rig.b.memory.data(), rig.a.memory.data(), 1 << 20, "B");
 }
 
+// What a small transfer can find in front of it on a rail is bounded, however large the other one is.
+void rails__large_transfer__leaves_little_in_front_of_a_small_one(void **) {
+  for (size_t nics : {1, 4}) {
+    RigOptions options = several(nics);
+    options.nics = "mlx5_*";
+    options.bytes = 48 << 20;
+    options.settings.back() = "CHUNK_SIZE=1M";
+    Rig rig(options);
+    rig.fake.hold();
+    pirn_transfer large = rig.write(0, 0, options.bytes - 8);
+    for (int i = 0; i < 10; ++i) rig.pump();
+    for (const auto &rail : rig.a.endpoint->rails()) {
+      assert_true(rail->backlog > 0);
+      assert_true(rail->backlog < (2 << 20) + (1 << 20));
+    }
+    pirn_transfer small = rig.write(options.bytes - 8, options.bytes - 8, 8);
+    uint32_t pieces = 0;
+    for (const Path &path : rig.a.peer->paths) pieces += path.outstanding;
+    assert_true(pieces > 2 * nics);  // it went, too
+    rig.fake.release();
+    assert_int_equal(rig.finish(small).status, PIRN_OK);
+    assert_int_equal(rig.finish(large).status, PIRN_OK);
+    assert_bytes(rig.b.memory.data(), rig.a.memory.data(), options.bytes, "B");
+  }
+}
+
 void rails__one_here_and_four_there__all_of_theirs_are_used(void **) {
   RigOptions options = several(4);
   options.nics = "mlx5_2";
@@ -233,6 +259,7 @@ int main(int argc, char **argv) {
   if (argc > 1) cmocka_set_test_filter(argv[1]);
   const CMUnitTest tests[] = {
       cmocka_unit_test(rails__large_transfer__uses_all_of_them),
+      cmocka_unit_test(rails__large_transfer__leaves_little_in_front_of_a_small_one),
       cmocka_unit_test(rails__one_here_and_four_there__all_of_theirs_are_used),
       cmocka_unit_test(rails__four_here_and_one_there__all_of_ours_are_used),
       cmocka_unit_test(remote_nic__dies_under_a_write__others_carry_on_and_it_comes_back),
