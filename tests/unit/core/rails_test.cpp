@@ -69,7 +69,7 @@ void rails__large_transfer__leaves_little_in_front_of_a_small_one(void **) {
   for (size_t nics : {1, 4}) {
     RigOptions options = several(nics);
     options.nics = "mlx5_*";
-    options.bytes = 48 << 20;
+    options.bytes = 16 << 20;
     options.settings.back() = "CHUNK_SIZE=1M";
     Rig rig(options);
     rig.fake.hold();
