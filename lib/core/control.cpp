@@ -50,7 +50,8 @@ void Control::received(RailSlot &rail, ControlBuffer *buffer, const fabric::Comp
 
 void Control::take(Peer &peer, const wire::Frame &frame) {
   endpoint_.health().heard(peer);
-  peer.mailbox.acknowledged(frame.header.acknowledged, coarse_ns(), [this](Message &message) {
+  peer.mailbox.acknowledged(frame.header.acknowledged, coarse_ns(), [&](Message &message) {
+    if (auto *change = std::get_if<wire::AddressChange>(&message.body)) endpoint_.paths().announced(peer, change->rail);
     if (Op *op = message.op) {
       message.op = nullptr;
       endpoint_.engine().notified(*op);

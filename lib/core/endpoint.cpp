@@ -145,6 +145,7 @@ size_t Endpoint::progress() {
   }
   if (engine_.waiting()) engine_.pump();
   if (control_.talking()) control_.flush();
+  if (events > 0) last_event_ = last_tick_;
   return events;
 }
 
@@ -159,8 +160,11 @@ void Endpoint::tick() {
 uint64_t Endpoint::longest_sleep() const {
   constexpr uint64_t retry_sleep =
       ns_per_ms;  // the provider refused something and raises no descriptor when it would take it
-  // Without descriptors neighbours poke us, and own transfers are found by never looking away.
-  if (idle()) return without_fd_ ? 20 * ns_per_ms : ns_per_s;
+  constexpr uint64_t longest_blind_sleep = 20 * ns_per_ms;
+  // Without descriptors neighbours poke us, and own transfers are found by never looking away. Peers elsewhere cannot
+  // poke: who heard something a moment ago looks often, for more may be coming.
+  if (idle() && without_fd_) return std::clamp((last_tick_ - last_event_) / 8, retry_sleep, longest_blind_sleep);
+  if (idle()) return ns_per_s;
   if (without_fd_ && engine_.busy()) return 0;
   return without_fd_ || engine_.waiting() || control_.talking() ? retry_sleep : busy_sleep;
 }
@@ -228,6 +232,7 @@ void Endpoint::rail_was_reset(RailSlot &rail, const Status &status, bool address
   auto address = rail.fabric().address();
   members_.each([&](Peer &peer) {
     if (!peer.live()) return;
+    paths_.announcing(peer, rail.index());
     auto message = std::make_shared<Message>();
     message->kind = wire::Kind::address;
     message->body = wire::AddressChange{rail.index(), {address.begin(), address.end()}};

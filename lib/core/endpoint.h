@@ -193,6 +193,7 @@ class Endpoint {
   pirn_accept_fn accept_callback_ = nullptr;
   void *accept_arg_ = nullptr;
   uint64_t last_tick_ = 0;
+  uint64_t last_event_ = 0;  // coarse clock of the last round of progress that found something
   bool sockets_ready_ = true;
   bool reset_requested_ = false;
   std::atomic<uint32_t> pokes_{0};

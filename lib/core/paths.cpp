@@ -76,10 +76,12 @@ size_t Paths::choose(const Peer &peer, const Op &op, uint64_t refused) const {
   const uint64_t bytes = std::min(op.total, op.piece_bytes);
   const size_t count = peer.paths.size();
   uint64_t limit = backlog_limit(op.piece_bytes), fastest = 0;
-  auto takes = [&](const RailSlot &rail) {
-    return !rail.full() && (small || has_room(rail.backlog, bytes, limit, rail.link_speed(), fastest));
+  auto takes = [&](const Path &path) {
+    const RailSlot &rail = *endpoint_.rails()[path.local];
+    return path.unannounced == 0 && !rail.full() &&
+           (small || has_room(rail.backlog, bytes, limit, rail.link_speed(), fastest));
   };
-  if (count == 1) return refused == 0 && takes(*endpoint_.rails()[peer.paths.front().local]) ? 0 : none;
+  if (count == 1) return refused == 0 && takes(peer.paths.front()) ? 0 : none;
   if (!small) {
     for (const Path &path : peer.paths) fastest = std::max(fastest, endpoint_.rails()[path.local]->link_speed());
     if (endpoint_.engine().only_large(op))
@@ -91,7 +93,7 @@ size_t Paths::choose(const Peer &peer, const Op &op, uint64_t refused) const {
     const RailSlot &rail = *endpoint_.rails()[path.local];
     // The path's own bytes count twice, so that one local rail shares its work among several remote ones.
     loads[i] = {rail.backlog + path.backlog, rail.link_speed(),
-                (refused >> i & 1) == 0 && in_use(peer, path) && takes(rail)};
+                (refused >> i & 1) == 0 && in_use(peer, path) && takes(path)};
   }
   return pick_rail({loads.data(), count}, bytes);
 }
@@ -153,6 +155,7 @@ void Paths::open_detours(Peer &peer, size_t index) {
     detour.local = local;
     detour.remote = remote;
     detour.address = inserted.value();
+    detour.unannounced = peer.paths[index].unannounced;
     detour.detour = true;
     detour.paused = true;
     detour.why = "not tried yet";
@@ -190,6 +193,17 @@ void Paths::pong(Peer &peer, uint64_t id) {
                           path.remote);
     endpoint_.engine().wake(peer);
   }
+}
+
+void Paths::announcing(Peer &peer, uint32_t rail) {
+  for (Path &path : peer.paths)
+    if (path.local == rail) ++path.unannounced;
+}
+
+void Paths::announced(Peer &peer, uint32_t rail) {
+  for (Path &path : peer.paths)
+    if (path.local == rail) --path.unannounced;
+  endpoint_.engine().wake(peer);
 }
 
 void Paths::probe(Peer &peer, Path &path, uint64_t now) {

@@ -38,6 +38,10 @@ class Paths {
   void rail_opened(const RailSlot &rail);
   void pong(Peer &peer, uint64_t id);
   bool in_use(const Peer &peer, const Path &path) const;
+  // A local rail has another address, and the peer was told; it has confirmed it. In between some providers refuse
+  // one-sided operations from there, so that none are posted.
+  void announcing(Peer &peer, uint32_t rail);
+  void announced(Peer &peer, uint32_t rail);
   uint32_t count_in_use(const Peer &peer) const;
   // Probes, and looks for stalls.
   void tick(Peer &peer, uint64_t now);

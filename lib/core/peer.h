@@ -26,6 +26,7 @@ struct Path {
   uint32_t outstanding = 0;  // pieces in flight
   uint64_t backlog = 0;      // their bytes
   uint64_t moved = 0;        // bytes of completed pieces
+  uint32_t unannounced = 0;  // changes of the local rail's address that the peer has not confirmed
   uint64_t moved_at = 0;     // when a piece completed last, or the first of those in flight was posted
   bool detour = false;       // not one of the pairs; serves while its local rail's own are paused
   bool paused = false;

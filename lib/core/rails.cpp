@@ -27,7 +27,7 @@ Result<std::unique_ptr<RailSlot>> RailSlot::open(uint16_t index, const fabric::N
   }
 
   auto sends = static_cast<size_t>(std::min<size_t>(send_buffers, (depth + 1) / 2));
-  size_t count = sends + settings.control_buffers;
+  size_t count = sends + std::min<size_t>(settings.control_buffers, slot->limits_.receive_depth);
   slot->slab_.resize(count * wire::max_control_frame);
   auto registered = slot->fabric_->register_memory(slot->slab_.data(), slot->slab_.size(), 0);
   if (!registered.is_ok()) return registered.status();

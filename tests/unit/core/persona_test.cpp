@@ -69,11 +69,53 @@ void round_trip__every_persona_under_faults__is_byte_exact(void **) {
     RigOptions options = options_of(kind, true);
     options.settings = {"CHUNK_SIZE=4096", "HEARTBEAT=10ms"};
     options.persona.transmit_size = 16;
+    options.persona.receive_size = 4;  // less than CONTROL_BUFFERS
     Rig rig(options);
     rig.fake.reorder(rig.random.any() | 1);
     rig.fake.again_every(13, 6);
     round_trips(rig, 20);
   }
+}
+
+// The target of such a fabric refuses what comes from an address that it has not inserted.
+void new_address__not_confirmed_by_the_peer__nothing_is_posted_there(void **) {
+  for (bool one_rail : {true, false}) {
+    Rig rig(options_of(kinds[2], one_rail));
+    Paths &paths = rig.a.endpoint->paths();
+    paths.announcing(*rig.a.peer, 0);
+    paths.announcing(*rig.a.peer, 0);
+    rig.fake.hold();
+    pirn_transfer id = rig.write(0, 0, whole);
+    for (int i = 0; i < 20; ++i) rig.pump();
+    assert_int_equal(rig.a.peer->paths[0].outstanding, 0);
+    if (!one_rail) assert_true(rig.a.peer->paths[1].outstanding > 0);
+    paths.announced(*rig.a.peer, 0);
+    for (int i = 0; i < 20; ++i) rig.pump();
+    assert_int_equal(rig.a.peer->paths[0].outstanding, 0);
+    paths.announced(*rig.a.peer, 0);
+    rig.fake.release();
+    assert_int_equal(rig.finish(id).status, PIRN_OK);
+    assert_bytes(rig.b.memory.data(), rig.a.memory.data(), whole, "B");
+  }
+}
+
+// Told by a frame, confirmed by its acknowledgement.
+void reset__new_address__is_confirmed_and_used_again(void **) {
+  RigOptions options = options_of(kinds[2], true);
+  options.persona.keeps_address = false;
+  options.settings = {"QUIET_TIME=10ms", "HEARTBEAT=10ms"};
+  Rig rig(options);
+  rig.fake.hang(rig.number(rig.b));
+  TransferOptions soon;
+  soon.timeout = 30 * ns_per_ms;
+  pirn_transfer stuck = rig.write(0, 0, 4096, soon);
+  while (rig.look(stuck).status == PIRN_IN_PROGRESS) rig.a.endpoint->progress_manually();
+  assert_int_equal(rig.a.peer->paths[0].unannounced, 1);
+  rig.fake.mend(rig.number(rig.b));
+  assert_true(rig.until([&] { return rig.a.peer->paths[0].unannounced == 0; }));
+  assert_int_equal(rig.finish(stuck).status, PIRN_ERR_TIMEOUT);
+  assert_int_equal(rig.finish(rig.write(0, 0, 4096)).status, PIRN_OK);
+  assert_bytes(rig.b.memory.data(), rig.a.memory.data(), 4096, "B");
 }
 
 void reset__every_persona__windows_and_regions_still_work(void **) {
@@ -184,6 +226,8 @@ int main(int argc, char **argv) {
   const CMUnitTest tests[] = {
       cmocka_unit_test(round_trip__every_persona__is_byte_exact),
       cmocka_unit_test(round_trip__every_persona_under_faults__is_byte_exact),
+      cmocka_unit_test(new_address__not_confirmed_by_the_peer__nothing_is_posted_there),
+      cmocka_unit_test(reset__new_address__is_confirmed_and_used_again),
       cmocka_unit_test(reset__every_persona__windows_and_regions_still_work),
       cmocka_unit_test(wrong_key__every_persona__moves_nothing),
       cmocka_unit_test(two_rails__one_transfer__is_shared_by_speed_and_exact),
