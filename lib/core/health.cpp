@@ -5,7 +5,6 @@
 #include "core/endpoint.h"
 
 #include <algorithm>
-#include <utility>
 
 namespace pirn::core {
 
@@ -74,7 +73,9 @@ uint64_t Health::patience(const Peer &peer) const {
 }
 
 void Health::tick(uint64_t now) {
-  uint64_t pause = now - std::exchange(last_tick_, now);
+  // The first look ends no pause.
+  uint64_t pause = last_tick_ != 0 ? now - last_tick_ : 0;
+  last_tick_ = now;
   uint64_t blind = pause - std::min(pause, longest_look_away());
   watched_.each([&](Peer &peer) {
     if (!has_work(peer)) {
