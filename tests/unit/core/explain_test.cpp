@@ -227,30 +227,10 @@ void nics__random_demands__explanation_and_choice_agree(void **) {
   assert_in_range(opened, 50, 299);
 }
 
-sim::Persona with_nics(size_t count) {
-  sim::Persona persona = sim::verbs_persona();
-  persona.nics.clear();
-  for (size_t i = 0; i < count; ++i)
-    persona.nics.push_back({.name = text("mlx5_%zu", i),
-                            .address = text("192.0.2.%zu", i + 1),
-                            .fabric = "IB-0xfe80000000000000",
-                            .pci = text("0000:%02zx:00.0", 0x21 + i),
-                            .speed = 200'000'000'000});
-  return persona;
-}
-
-RigOptions several(size_t nics) {
-  RigOptions options;
-  options.persona = with_nics(nics);
-  options.provider = "verbs";
-  options.settings = {"HEARTBEAT=10ms", "QUIET_TIME=10ms", "RAIL_TIMEOUT=30ms", "CHUNK_SIZE=16384"};
-  return options;
-}
-
 std::string explain_peer(Rig &rig) { return rig.a.endpoint->explain(*rig.a.peer); }
 
 void endpoint__listed_nics__says_rails_and_the_one_left_out(void **) {
-  RigOptions options = several(3);
+  RigOptions options = several_nics(3);
   options.nics = "mlx5_2,mlx5_0";
   Rig rig(options);
   const std::string text = rig.a.endpoint->explain();
@@ -264,7 +244,7 @@ void endpoint__listed_nics__says_rails_and_the_one_left_out(void **) {
 }
 
 void endpoint__rail_out_of_order__says_why_and_when_it_is_tried_again(void **) {
-  Rig rig(several(2));
+  Rig rig(several_nics(2));
   RailSlot &rail = *rig.a.endpoint->rails()[1];
   rail.close_for_now("fi_endpoint: No such device", coarse_ns() - 3 * ns_per_s);
   rail.close_for_now("fi_endpoint: No such device", coarse_ns());
@@ -275,7 +255,7 @@ void endpoint__rail_out_of_order__says_why_and_when_it_is_tried_again(void **) {
 }
 
 void peer__two_nics_each__pairs_are_in_use_and_others_not_made(void **) {
-  Rig rig(several(2));
+  Rig rig(several_nics(2));
   const std::string text = explain_peer(rig);
   assert_text(line(text, "peer "), "peer " + rig.a.peer->address + ": up");
   assert_contains(line(text, "path fabric: rail 0 verbs/mlx5_0 ("), "to remote rail 0 (200 Gb/s): in use, nothing in flight");
@@ -286,7 +266,7 @@ void peer__two_nics_each__pairs_are_in_use_and_others_not_made(void **) {
 }
 
 void peer__remote_nic_cut__path_is_paused_with_reason_and_others_carry_on(void **) {
-  RigOptions options = several(3);
+  RigOptions options = several_nics(3);
   Rig rig(options);
   rig.fake.cut(rig.number(rig.b, 1));
   assert_int_equal(rig.finish(rig.write(0, 0, 900'000)).status, PIRN_OK);
@@ -311,7 +291,7 @@ void peer__remote_nic_cut__path_is_paused_with_reason_and_others_carry_on(void *
 }
 
 void peer__its_only_nic_cut__suspect_with_what_is_left_of_its_time_then_lost(void **) {
-  RigOptions options = several(1);
+  RigOptions options = several_nics(1);
   options.settings.push_back("PEER_CONFIRM_TIMEOUT=400ms");
   Rig rig(options);
   rig.fake.cut(rig.number(rig.b, 0));
@@ -330,7 +310,7 @@ void peer__its_only_nic_cut__suspect_with_what_is_left_of_its_time_then_lost(voi
 }
 
 void peer__not_answered_yet__says_so(void **) {
-  RigOptions options = several(1);
+  RigOptions options = several_nics(1);
   options.connect = false;
   Rig rig(options);
   rig.a.peer = must(rig.a.endpoint->add(rig.b.endpoint->metadata()), "add");
@@ -340,7 +320,7 @@ void peer__not_answered_yet__says_so(void **) {
 }
 
 void peer__offers_rails_of_another_protocol_too__not_made_and_why(void **) {
-  Rig rig(several(1));
+  Rig rig(several_nics(1));
   wire::RailAddress other = rig.a.peer->metadata.rails.front();
   other.provider = "efa";
   other.protocol = "efa";
@@ -351,7 +331,7 @@ void peer__offers_rails_of_another_protocol_too__not_made_and_why(void **) {
 }
 
 void notification__taken_in__result_names_its_rail(void **) {
-  RigOptions options = several(2);
+  RigOptions options = several_nics(2);
   Rig rig(options);
   pirn_transfer id = 0;
   rig.notify(rig.random.bytes(9000), {}, &id);

@@ -10,26 +10,6 @@ using namespace pirn::core;
 
 namespace {
 
-sim::Persona with_nics(size_t count) {
-  sim::Persona persona = sim::verbs_persona();
-  persona.nics.clear();
-  for (size_t i = 0; i < count; ++i)
-    persona.nics.push_back({.name = text("mlx5_%zu", i),
-                            .address = text("192.0.2.%zu", i + 1),
-                            .fabric = "IB-0xfe80000000000000",
-                            .pci = text("0000:%02zx:00.0", 0x21 + i),
-                            .speed = 200'000'000'000});
-  return persona;
-}
-
-RigOptions several(size_t nics) {
-  RigOptions options;
-  options.persona = with_nics(nics);
-  options.provider = "verbs";
-  options.settings = {"HEARTBEAT=10ms", "QUIET_TIME=10ms", "RAIL_TIMEOUT=30ms", "CHUNK_SIZE=16384"};
-  return options;
-}
-
 size_t in_use(Rig &rig) { return rig.a.endpoint->paths().count_in_use(*rig.a.peer); }
 
 std::string troubles(Rig &rig) { return Paths::troubles(*rig.a.peer); }
@@ -52,7 +32,7 @@ void move_and_check(Rig &rig, bool write, const std::function<void()> &meanwhile
 }
 
 void rails__large_transfer__uses_all_of_them(void **) {
-  Rig rig(several(4));
+  Rig rig(several_nics(4));
   assert_int_equal(in_use(rig), 4);
   rig.fake.hold();
   pirn_transfer id = rig.write(0, 0, 1 << 20);
@@ -67,7 +47,7 @@ void rails__large_transfer__uses_all_of_them(void **) {
 // What a small transfer can find in front of it on a rail is bounded, however large the other one is.
 void rails__large_transfer__leaves_little_in_front_of_a_small_one(void **) {
   for (size_t nics : {1, 4}) {
-    RigOptions options = several(nics);
+    RigOptions options = several_nics(nics);
     options.nics = "mlx5_*";
     options.bytes = 16 << 20;
     options.settings.back() = "CHUNK_SIZE=1M";
@@ -91,7 +71,7 @@ void rails__large_transfer__leaves_little_in_front_of_a_small_one(void **) {
 }
 
 void rails__one_here_and_four_there__all_of_theirs_are_used(void **) {
-  RigOptions options = several(4);
+  RigOptions options = several_nics(4);
   options.nics = "mlx5_2";
   options.nics_b = "mlx5_*";
   Rig rig(options);
@@ -109,7 +89,7 @@ void rails__one_here_and_four_there__all_of_theirs_are_used(void **) {
 }
 
 void rails__four_here_and_one_there__all_of_ours_are_used(void **) {
-  RigOptions options = several(4);
+  RigOptions options = several_nics(4);
   options.nics = "mlx5_*";
   options.nics_b = "mlx5_1";
   Rig rig(options);
@@ -119,7 +99,7 @@ void rails__four_here_and_one_there__all_of_ours_are_used(void **) {
 }
 
 void remote_nic_dies(bool write) {
-  Rig rig(several(3));
+  Rig rig(several_nics(3));
   rig.fake.hold();
   move_and_check(rig, write, [&] {
     for (int i = 0; i < 5; ++i) rig.pump();
@@ -139,7 +119,7 @@ void remote_nic__dies_under_a_write__others_carry_on_and_it_comes_back(void **) 
 void remote_nic__dies_under_a_read__others_carry_on_and_it_comes_back(void **) { remote_nic_dies(false); }
 
 void remote_nic_stalls(bool write) {
-  Rig rig(several(3));
+  Rig rig(several_nics(3));
   rig.fake.hang(rig.number(rig.b, 2));
   move_and_check(rig, write, [] {});
   assert_contains(troubles(rig).c_str(), "rail 2 to remote rail 2: nothing completed for");
@@ -153,7 +133,7 @@ void remote_nic__stalls_under_a_write__others_carry_on_and_nothing_comes_late(vo
 void remote_nic__stalls_under_a_read__others_carry_on_and_nothing_comes_late(void **) { remote_nic_stalls(false); }
 
 void remote_nic__all_but_one_die__our_other_rails_take_detours(void **) {
-  Rig rig(several(3));
+  Rig rig(several_nics(3));
   rig.fake.cut(rig.number(rig.b, 0));
   rig.fake.cut(rig.number(rig.b, 2));
   move_and_check(rig, true, [] {});
@@ -171,7 +151,7 @@ void remote_nic__all_but_one_die__our_other_rails_take_detours(void **) {
 }
 
 void remote_nics__all_die__peer_is_lost_with_the_reason_of_each(void **) {
-  RigOptions options = several(2);
+  RigOptions options = several_nics(2);
   options.settings.push_back("PEER_CONFIRM_TIMEOUT=100ms");
   Rig rig(options);
   rig.fake.cut(rig.number(rig.b, 0));
@@ -184,7 +164,7 @@ void remote_nics__all_die__peer_is_lost_with_the_reason_of_each(void **) {
 }
 
 void first_nic__dies__control_frames_take_another(void **) {
-  Rig rig(several(2));
+  Rig rig(several_nics(2));
   rig.fake.cut(rig.number(rig.b, 0));
   std::vector<std::byte> message = rig.random.bytes(5000);
   pirn_transfer id = 0;
@@ -199,7 +179,7 @@ void first_nic__dies__control_frames_take_another(void **) {
 }
 
 void first_nic__swallows_control_frames__they_take_another(void **) {
-  Rig rig(several(2));
+  Rig rig(several_nics(2));
   rig.fake.hang(rig.number(rig.b, 0));
   std::vector<std::byte> message = rig.random.bytes(100);
   pirn_transfer id = 0;
@@ -209,7 +189,7 @@ void first_nic__swallows_control_frames__they_take_another(void **) {
 }
 
 void local_rail__queue_fails__rail_is_opened_again_and_bytes_are_exact(void **) {
-  Rig rig(several(2));
+  Rig rig(several_nics(2));
   for (bool write : {true, false}) {
     rig.fake.hold();
     move_and_check(rig, write, [&] {
@@ -224,7 +204,7 @@ void local_rail__queue_fails__rail_is_opened_again_and_bytes_are_exact(void **) 
 }
 
 void small_write__behind_a_large_one__overtakes_it(void **) {
-  Rig rig(several(2));
+  Rig rig(several_nics(2));
   rig.fake.hold();
   pirn_transfer large = rig.write(0, 0, 1'000'000);
   for (int i = 0; i < 10; ++i) rig.pump();
@@ -247,7 +227,7 @@ void small_write__behind_a_large_one__overtakes_it(void **) {
 }
 
 void nic__refuses_every_post__another_takes_them(void **) {
-  Rig rig(several(2));
+  Rig rig(several_nics(2));
   rig.fake.again_every(2, 1);
   move_and_check(rig, true, [] {});
   move_and_check(rig, false, [] {});

@@ -9,6 +9,21 @@ static void print_log(void *, uint32_t level, const char *message) {
   if (std::getenv("TEST_LOG") != nullptr) std::fprintf(stderr, "log %u: %s\n", level, message);
 }
 
+RigOptions several_nics(size_t count) {
+  RigOptions options;
+  options.persona = sim::verbs_persona();
+  options.persona.nics.clear();
+  for (size_t i = 0; i < count; ++i)
+    options.persona.nics.push_back({.name = text("mlx5_%zu", i),
+                                    .address = text("192.0.2.%zu", i + 1),
+                                    .fabric = "IB-0xfe80000000000000",
+                                    .pci = text("0000:%02zx:00.0", 0x21 + i),
+                                    .speed = 200'000'000'000});
+  options.provider = "verbs";
+  options.settings = {"HEARTBEAT=10ms", "QUIET_TIME=10ms", "RAIL_TIMEOUT=30ms", "CHUNK_SIZE=16384"};
+  return options;
+}
+
 Rig::Rig(const RigOptions &options) : fake({options.persona}) {
   std::vector<std::string> settings = {"LOG_LEVEL=debug"};
   settings.insert(settings.end(), options.settings.begin(), options.settings.end());

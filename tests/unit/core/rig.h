@@ -35,6 +35,9 @@ struct RigOptions {
   bool connect = true;
 };
 
+// Equal verbs NICs on both sides, and little patience.
+RigOptions several_nics(size_t count);
+
 // One endpoint with a region that the other side has imported whole.
 struct Side {
   std::unique_ptr<Endpoint> endpoint;

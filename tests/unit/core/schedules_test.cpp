@@ -25,16 +25,7 @@ struct Slot {
 };
 
 RigOptions options() {
-  RigOptions options;
-  options.persona = sim::verbs_persona();
-  options.persona.nics.clear();
-  for (size_t i = 0; i < nics; ++i)
-    options.persona.nics.push_back({.name = text("mlx5_%zu", i),
-                                    .address = text("192.0.2.%zu", i + 1),
-                                    .fabric = "IB-0xfe80000000000000",
-                                    .pci = text("0000:%02zx:00.0", 0x21 + i),
-                                    .speed = 200'000'000'000});
-  options.provider = "verbs";
+  RigOptions options = several_nics(nics);
   options.settings = {"HEARTBEAT=10ms",   "QUIET_TIME=5ms",           "RAIL_TIMEOUT=10ms",
                       "PEER_TIMEOUT=60s", "PEER_CONFIRM_TIMEOUT=60s", "CHUNK_SIZE=4096"};
   options.bytes = 2 * slots * slot_bytes;
