@@ -61,6 +61,34 @@ fi_ops no_operations() {
   return o;
 }
 
+fi_ops_ep no_options() {
+  fi_ops_ep o = {};
+  o.size = sizeof o;
+  refuse(o.cancel);
+  refuse(o.getopt);
+  refuse(o.setopt);
+  refuse(o.tx_ctx);
+  refuse(o.rx_ctx);
+  refuse(o.rx_size_left);
+  refuse(o.tx_size_left);
+  return o;
+}
+
+fi_ops_cm no_connections() {
+  fi_ops_cm o = {};
+  o.size = sizeof o;
+  refuse(o.setname);
+  refuse(o.getname);
+  refuse(o.getpeer);
+  refuse(o.connect);
+  refuse(o.listen);
+  refuse(o.accept);
+  refuse(o.reject);
+  refuse(o.shutdown);
+  refuse(o.join);
+  return o;
+}
+
 int open_domain(fid_fabric *object, fi_info *info, fid_domain **out, void *context) {
   static fi_ops operations = [] {
     fi_ops o = no_operations();

@@ -175,15 +175,10 @@ int set_option(fid *, int, int, const void *, size_t) { return -FI_ENOPROTOOPT; 
 
 fi_ops_ep *endpoint_calls() {
   static fi_ops_ep calls = [] {
-    fi_ops_ep o = {};
-    o.size = sizeof o;
+    fi_ops_ep o = no_options();
     o.cancel = cancel;
     o.getopt = get_option;
     o.setopt = set_option;
-    refuse(o.tx_ctx);
-    refuse(o.rx_ctx);
-    refuse(o.rx_size_left);
-    refuse(o.tx_size_left);
     return o;
   }();
   return &calls;
@@ -191,17 +186,9 @@ fi_ops_ep *endpoint_calls() {
 
 fi_ops_cm *name_calls() {
   static fi_ops_cm calls = [] {
-    fi_ops_cm o = {};
-    o.size = sizeof o;
+    fi_ops_cm o = no_connections();
     o.getname = get_name;
     o.setname = set_name;
-    refuse(o.getpeer);
-    refuse(o.connect);
-    refuse(o.listen);
-    refuse(o.accept);
-    refuse(o.reject);
-    refuse(o.shutdown);
-    refuse(o.join);
     return o;
   }();
   return &calls;

@@ -204,7 +204,9 @@ template <typename R, typename... A>
 void refuse(R (*&slot)(A...)) {
   slot = [](A...) -> R { return -FI_ENOSYS; };
 }
-fi_ops no_operations();  // domain.cpp
+fi_ops no_operations();  // these three: domain.cpp
+fi_ops_ep no_options();
+fi_ops_cm no_connections();
 
 int open_fabric(fi_fabric_attr *attr, fid_fabric **out, void *context);                        // fabric.cpp
 int open_domain(fid_fabric *fabric, fi_info *info, fid_domain **out, void *context);           // domain.cpp

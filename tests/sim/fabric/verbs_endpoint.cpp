@@ -134,15 +134,9 @@ int get_option(fid *, int level, int name, void *value, size_t *length) {
 
 fi_ops_ep *option_calls() {
   static fi_ops_ep calls = [] {
-    fi_ops_ep o = {};
-    o.size = sizeof o;
+    fi_ops_ep o = no_options();
     o.cancel = cancel;
     o.getopt = get_option;
-    refuse(o.setopt);
-    refuse(o.tx_ctx);
-    refuse(o.rx_ctx);
-    refuse(o.rx_size_left);
-    refuse(o.tx_size_left);
     return o;
   }();
   return &calls;
@@ -150,17 +144,12 @@ fi_ops_ep *option_calls() {
 
 fi_ops_cm *connection_calls() {
   static fi_ops_cm calls = [] {
-    fi_ops_cm o = {};
-    o.size = sizeof o;
+    fi_ops_cm o = no_connections();
     o.getname = get_name;
     o.getpeer = get_peer;
     o.connect = connect;
     o.accept = accept;
     o.shutdown = shut_down;
-    refuse(o.setname);
-    refuse(o.listen);
-    refuse(o.reject);
-    refuse(o.join);
     return o;
   }();
   return &calls;

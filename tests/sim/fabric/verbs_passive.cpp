@@ -65,15 +65,8 @@ int get_option(fid *, int level, int name, void *value, size_t *length) {
 
 fi_ops_ep *option_calls() {
   static fi_ops_ep calls = [] {
-    fi_ops_ep o = {};
-    o.size = sizeof o;
+    fi_ops_ep o = no_options();
     o.getopt = get_option;
-    refuse(o.cancel);
-    refuse(o.setopt);
-    refuse(o.tx_ctx);
-    refuse(o.rx_ctx);
-    refuse(o.rx_size_left);
-    refuse(o.tx_size_left);
     return o;
   }();
   return &calls;
@@ -81,17 +74,11 @@ fi_ops_ep *option_calls() {
 
 fi_ops_cm *connection_calls() {
   static fi_ops_cm calls = [] {
-    fi_ops_cm o = {};
-    o.size = sizeof o;
+    fi_ops_cm o = no_connections();
     o.setname = set_name;
     o.getname = get_name;
     o.listen = listen;
     o.reject = reject;
-    refuse(o.getpeer);
-    refuse(o.connect);
-    refuse(o.accept);
-    refuse(o.shutdown);
-    refuse(o.join);
     return o;
   }();
   return &calls;
