@@ -5,7 +5,6 @@
 #include <cerrno>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <unistd.h>
 
 namespace pirn::bootstrap {
 
@@ -26,20 +25,6 @@ Fd open_stream(const SocketAddress &address) {
 const sockaddr *raw(const SocketAddress &address) { return reinterpret_cast<const sockaddr *>(&address.storage); }
 
 }  // namespace
-
-Fd &Fd::operator=(Fd &&other) noexcept {
-  if (this != &other) {
-    close();
-    fd_ = std::exchange(other.fd_, -1);
-  }
-  return *this;
-}
-
-Fd::~Fd() { close(); }
-
-void Fd::close() {
-  if (fd_ >= 0) ::close(std::exchange(fd_, -1));
-}
 
 int open_listener(const SocketAddress &address, bool v6_only, Fd *out) {
   Fd fd = open_stream(address);

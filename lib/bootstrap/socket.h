@@ -1,31 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sockets of the bootstrap: an owning descriptor and the options that every one of them gets.
+// Sockets of the bootstrap, and the options that every one of them gets.
 // All are non-blocking and close-on-exec. Errors of the system come back as -errno.
 #pragma once
 
+#include "base/fd.h"
 #include "bootstrap/bootstrap.h"
 
-#include <utility>
-
 namespace pirn::bootstrap {
-
-class Fd {
- public:
-  Fd() = default;
-  explicit Fd(int fd) : fd_(fd) {}
-  Fd(Fd &&other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Fd &operator=(Fd &&other) noexcept;
-  Fd(const Fd &) = delete;
-  Fd &operator=(const Fd &) = delete;
-  ~Fd();
-
-  int get() const { return fd_; }
-  bool is_open() const { return fd_ >= 0; }
-  void close();
-
- private:
-  int fd_ = -1;
-};
 
 // A listening socket, or -errno. v6_only: leave IPv4 to a socket of its own.
 int open_listener(const SocketAddress &address, bool v6_only, Fd *out);
