@@ -86,8 +86,8 @@ struct DmaBuf {
 struct Operations {
   const char *name;  // of its devices: "NAME:0"
 
-  // Opens the runtime. `only_if_loaded`: only if the process has it already; whoever has not cannot have its memory.
-  // UNAVAILABLE says why not. May be called again; succeeds at once when loaded.
+  // Opens the runtime. `only_if_loaded`: only if the process has it already, and has initialised it; whoever has not
+  // cannot have its memory. UNAVAILABLE says why not. May be called again; succeeds at once when loaded.
   Status (*load)(bool only_if_loaded);
   Result<std::vector<Info>> (*devices)();
   Result<std::string> (*version)();  // of driver and runtime, for people
@@ -95,8 +95,9 @@ struct Operations {
   // -- Memory
   // The allocation that `address` lies in; nothing if it is not this runtime's.
   Result<std::optional<Allocation>> (*identify)(const void *address);
-  // Shareable device memory, at least `length` bytes: what release() takes.
+  // Shareable device memory, at least `length` bytes, open to every device that can reach `device`.
   Result<Allocation> (*allocate)(uint32_t device, uint64_t length);
+  // What allocate() gave; no work may be using it any more.
   Status (*release)(const Allocation &allocation);
   // Page-locked host memory that every device reaches under the same address.
   Result<void *> (*allocate_host)(uint64_t length);
@@ -108,10 +109,12 @@ struct Operations {
   // -- Sharing between processes
   // A handle of exactly this allocation or chunk. UNAVAILABLE: it has none of this kind, and why.
   Result<Handle> (*share)(const Allocation &allocation, HandleKind kind);
-  // Maps what a handle names for use by `device`, readable or writable. `handle.file` stays the caller's.
+  // Maps what a handle names for use by `device` alone, read-only where the runtime can do that. `handle.file` stays
+  // the caller's.
   Result<void *> (*map)(uint32_t device, const Handle &handle, uint64_t length, bool writable);
   Status (*unmap)(uint32_t device, void *address, uint64_t length, HandleKind kind);
-  // Whether `device` can reach the memory of `peer` directly; makes it so.
+  // Whether `device` can reach the memory of `peer` directly; makes it so for plain memory. Mapped chunks are open to
+  // the devices that whoever mapped them named.
   Status (*enable_peer)(uint32_t device, uint32_t peer);
   Result<DmaBuf> (*dma_buf)(const Allocation &allocation);
 

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "device/operations.h"
+#include "tables.h"
+
+#include <array>
 
 namespace pirn::device {
 
-std::span<const Operations *const> tables() { return {}; }
+std::span<const Operations *const> tables() {
+  static const std::array all = {&cuda_table()};
+  return all;
+}
 
 }  // namespace pirn::device

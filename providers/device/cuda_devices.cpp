@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cuda_table.h"
+
+#include <array>
+#include <cstring>
+#include <filesystem>
+
+namespace pirn::device::cuda {
+namespace {
+
+Result<int> attribute_of(uint32_t device, int attribute) {
+  int value = 0;
+  const Status status = call(driver().cuDeviceGetAttribute, &value, attribute, static_cast<Device>(device));
+  if (!status.is_ok()) return status;
+  return value;
+}
+
+Status read_pci(uint32_t device, PciAddress &pci) {
+  const Result<int> domain = attribute_of(device, attribute_pci_domain);
+  const Result<int> bus = attribute_of(device, attribute_pci_bus);
+  const Result<int> slot = attribute_of(device, attribute_pci_device);
+  for (const Result<int> *part : {&domain, &bus, &slot})
+    if (!part->is_ok()) return part->status();
+  pci.domain = static_cast<uint32_t>(domain.value());
+  pci.bus = static_cast<uint8_t>(bus.value());
+  pci.device = static_cast<uint8_t>(slot.value());
+  return Status::ok();
+}
+
+Status read_features(uint32_t device, uint32_t &features) {
+  struct Feature {
+    uint32_t bit;
+    int attribute;
+    bool possible;
+  };
+  const Driver &all = driver();
+  const std::array<Feature, 5> asked = {{
+      {shares_files, attribute_chunk_files, true},
+      {shares_fabric, attribute_chunk_fabric, has_fabric_channel()},
+      {shares_legacy, attribute_unified_addressing, true},
+      {waits_on_words, attribute_stream_words, all.cuStreamWaitValue64_v2 && all.cuStreamWriteValue64_v2},
+      {exports_dma_buf, attribute_dma_buf, static_cast<bool>(all.cuMemGetHandleForAddressRange)},
+  }};
+  for (const Feature &feature : asked) {
+    if (!feature.possible) continue;
+    const Result<bool> has = has_attribute(device, feature.attribute);
+    if (!has.is_ok()) return has.status();
+    if (has.value()) features |= feature.bit;
+  }
+  return Status::ok();
+}
+
+Result<Info> describe(uint32_t device) {
+  const Device ordinal = static_cast<Device>(device);
+  Info info;
+  info.ordinal = device;
+  std::array<char, 256> name{};
+  Uuid16 uuid{};
+  size_t memory = 0;
+  int processors = 0;
+  Status status = call(driver().cuDeviceGetName, name.data(), static_cast<int>(name.size()) - 1, ordinal);
+  if (status.is_ok()) status = call(driver().cuDeviceGetUuid_v2, &uuid, ordinal);
+  if (status.is_ok()) status = call(driver().cuDeviceTotalMem_v2, &memory, ordinal);
+  if (status.is_ok()) status = call(driver().cuDeviceGetAttribute, &processors, attribute_processors, ordinal);
+  if (status.is_ok()) status = read_pci(device, info.pci);
+  if (status.is_ok()) status = read_features(device, info.features);
+  if (!status.is_ok()) return status;
+  info.name = name.data();
+  std::memcpy(info.uuid.data(), uuid.bytes, info.uuid.size());
+  info.memory = memory;
+  info.processors = static_cast<uint32_t>(processors);
+  return info;
+}
+
+}  // namespace
+
+// A feature that a driver does not know of is one that it does not have.
+Result<bool> has_attribute(uint32_t device, int attribute) {
+  int value = 0;
+  const int error = driver().cuDeviceGetAttribute(&value, attribute, static_cast<Device>(device));
+  if (error == error_invalid_value) return false;
+  const Status status = status_of(driver().cuDeviceGetAttribute, error);
+  if (!status.is_ok()) return status;
+  return value != 0;
+}
+
+bool has_fabric_channel() {
+  std::error_code error;
+  const std::filesystem::directory_iterator channels("/dev/nvidia-caps-imex-channels", error);
+  return !error && channels != std::filesystem::directory_iterator();
+}
+
+Result<std::vector<Info>> devices() {
+  std::vector<Info> all;
+  for (uint32_t device = 0; device < device_count(); ++device) {
+    Result<Info> info = describe(device);
+    if (!info.is_ok()) return info.error();
+    all.push_back(info.take());
+  }
+  return all;
+}
+
+Result<std::string> version() {
+  int number = 0;
+  const Status status = call(driver().cuDriverGetVersion, &number);
+  if (!status.is_ok()) return status;
+  return "driver for CUDA " + std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10);
+}
+
+}  // namespace pirn::device::cuda

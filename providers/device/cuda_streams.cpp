@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cuda_table.h"
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+namespace pirn::device::cuda {
+namespace {
+
+Stream stream_of(void *stream) { return static_cast<Stream>(stream); }
+Event event_of(void *event) { return static_cast<Event>(event); }
+
+// Pauses for how long the work has been waited for already, within bounds: short work is noticed soon.
+void pause(std::chrono::nanoseconds waited) {
+  using namespace std::chrono_literals;
+  if (waited < 20us) return;
+  if (waited < 200us) {
+    std::this_thread::yield();
+  } else {
+    std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(waited / 8, 1ms));
+  }
+}
+
+}  // namespace
+
+Result<void *> make_stream(uint32_t device) {
+  const Bound bound(device);
+  if (!bound.is_ok()) return bound.status();
+  Stream stream = nullptr;
+  const Status status = call(driver().cuStreamCreate, &stream, stream_non_blocking);
+  if (!status.is_ok()) return status;
+  return static_cast<void *>(stream);
+}
+
+Status drop_stream(uint32_t device, void *stream) {
+  const Bound bound(device);
+  return bound.is_ok() ? call(driver().cuStreamDestroy_v2, stream_of(stream)) : bound.status();
+}
+
+Result<void *> make_event(uint32_t device) {
+  const Bound bound(device);
+  if (!bound.is_ok()) return bound.status();
+  Event event = nullptr;
+  const Status status = call(driver().cuEventCreate, &event, event_no_timing);
+  if (!status.is_ok()) return status;
+  return static_cast<void *>(event);
+}
+
+Status drop_event(uint32_t device, void *event) {
+  const Bound bound(device);
+  return bound.is_ok() ? call(driver().cuEventDestroy_v2, event_of(event)) : bound.status();
+}
+
+Status record(uint32_t device, void *event, void *stream) {
+  const Bound bound(device);
+  return bound.is_ok() ? call(driver().cuEventRecord, event_of(event), stream_of(stream)) : bound.status();
+}
+
+Result<bool> reached(uint32_t device, void *event) {
+  const Bound bound(device);
+  if (!bound.is_ok()) return bound.status();
+  const int error = driver().cuEventQuery(event_of(event));
+  if (error == error_not_ready) return false;
+  const Status status = status_of(driver().cuEventQuery, error);
+  if (!status.is_ok()) return status;
+  return true;
+}
+
+Status copy(uint32_t device, void *stream, void *to, const void *from, uint64_t length) {
+  if (length == 0) return Status::ok();
+  const Bound bound(device);
+  if (!bound.is_ok()) return bound.status();
+  return call(driver().cuMemcpyAsync, pointer_to(to), pointer_to(from), length, stream_of(stream));
+}
+
+Status finish(uint32_t device, void *stream, uint64_t timeout) {
+  using Clock = std::chrono::steady_clock;
+  const Bound bound(device);
+  if (!bound.is_ok()) return bound.status();
+  const Clock::time_point start = Clock::now();
+  for (;;) {
+    const int error = driver().cuStreamQuery(stream_of(stream));
+    if (error != error_not_ready) return status_of(driver().cuStreamQuery, error);
+    const std::chrono::nanoseconds waited = Clock::now() - start;
+    if (static_cast<uint64_t>(waited.count()) >= timeout) {
+      return fail(PIRN_ERR_TIMEOUT, "a stream of cuda:%u is still at work after %llu ns", device,
+                  static_cast<unsigned long long>(timeout));
+    }
+    pause(waited);
+  }
+}
+
+Result<uint32_t> device_of(void *stream) {
+  const Bound bound(context_of(stream));
+  if (!bound.is_ok()) return bound.status();
+  Device device = 0;
+  const Status status = call(driver().cuCtxGetDevice, &device);
+  if (!status.is_ok()) return status;
+  return static_cast<uint32_t>(device);
+}
+
+Result<bool> capturing(void *stream) {
+  int state = capturing_none;
+  const Status status = call(driver().cuStreamIsCapturing, stream_of(stream), &state);
+  if (!status.is_ok()) return status;
+  if (state == capturing_none || state == capturing_active) return state == capturing_active;
+  return fail(PIRN_ERR_INVALID, "the capture of stream %p is broken: it was invalidated and not ended", stream);
+}
+
+Status wait_word(void *stream, uint64_t *word, uint64_t value) {
+  if (!driver().cuStreamWaitValue64_v2) {
+    return fail(PIRN_ERR_UNAVAILABLE, "libcuda.so.1 has no cuStreamWaitValue64_v2: it is older than CUDA 11.7");
+  }
+  const Bound bound(context_of(stream));
+  if (!bound.is_ok()) return bound.status();
+  return call(driver().cuStreamWaitValue64_v2, stream_of(stream), pointer_to(word), value, wait_geq);
+}
+
+Status write_word(void *stream, uint64_t *word, uint64_t value) {
+  if (!driver().cuStreamWriteValue64_v2) {
+    return fail(PIRN_ERR_UNAVAILABLE, "libcuda.so.1 has no cuStreamWriteValue64_v2: it is older than CUDA 11.7");
+  }
+  const Bound bound(context_of(stream));
+  if (!bound.is_ok()) return bound.status();
+  return call(driver().cuStreamWriteValue64_v2, stream_of(stream), pointer_to(word), value, write_default);
+}
+
+}  // namespace pirn::device::cuda
