@@ -164,6 +164,11 @@ ConnectionId Bootstrap::connect(const std::vector<SocketAddress> &addresses, uin
 
 void Bootstrap::close(ConnectionId id) { state_->remove(id); }
 
+void Bootstrap::farewell(ConnectionId id) {
+  Connection *connection = state_->find(id);
+  if (connection != nullptr && connection->phase == Phase::lifeline) connection->stream.say_farewell();
+}
+
 int Bootstrap::poll_fd() const { return state_->epoll.get(); }
 
 size_t Bootstrap::progress(uint64_t now_ns) { return state_->progress(now_ns); }

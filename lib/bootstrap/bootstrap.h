@@ -48,8 +48,10 @@ class Events {
                              const std::string &remote_address) = 0;
   // Our connect() came to nothing.
   virtual void connect_failed(ConnectionId id, const Status &why) = 0;
-  // The lifeline of an established connection ended (`clean` is never assumed: orderly closing is told in band before).
+  // The lifeline of an established connection ended, and the other side had not said farewell.
   virtual void lifeline_lost(ConnectionId id, const std::string &why) = 0;
+  // The other side said farewell; the connection is closed.
+  virtual void lifeline_closed(ConnectionId id) = 0;
 };
 
 struct Counters {
@@ -74,6 +76,8 @@ class Bootstrap {
   // Starts to connect; tries the addresses in turn until the deadline (absolute, now_ns()).
   ConnectionId connect(const std::vector<SocketAddress> &addresses, uint64_t deadline_ns);
   void close(ConnectionId id);  // of a connect in progress, or a lifeline; no event follows
+  // The last word on a lifeline, before close(): tells the other side that we leave of our own will.
+  void farewell(ConnectionId id);
 
   int poll_fd() const;                 // the epoll set, to nest in the endpoint's
   // Handles what is ready and what expired. Returns how much was done.

@@ -98,11 +98,13 @@ bool Bootstrap::State::watch_unsent(Connection &connection) {
 void Bootstrap::State::check_lifeline(Connection &connection) {
   connection.stream.flush();
   std::string why;
-  if (!connection.stream.is_over(&why)) return static_cast<void>(watch_unsent(connection));
+  const FrameStream::Rest rest = connection.stream.rest(&why);
+  if (rest == FrameStream::Rest::silent) return static_cast<void>(watch_unsent(connection));
   const ConnectionId id = connection.id;
   why = text("connection to %s: %s", connection.remote.c_str(), why.c_str());
   remove(id);
-  events.lifeline_lost(id, why);
+  if (rest == FrameStream::Rest::farewell) events.lifeline_closed(id);
+  else events.lifeline_lost(id, why);
 }
 
 }  // namespace pirn::bootstrap

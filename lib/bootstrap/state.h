@@ -15,7 +15,7 @@ namespace pirn::bootstrap {
 enum class Phase : uint8_t {
   connecting,  // ours, TCP not up yet
   handshake,
-  lifeline,    // established; silent until it ends
+  lifeline,    // established; silent until a farewell, or its end
   failed,      // ours, came to nothing inside connect(); told by the next progress()
 };
 

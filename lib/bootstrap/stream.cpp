@@ -32,6 +32,19 @@ ssize_t receive_some(int fd, std::span<std::byte> room) {
   return got;
 }
 
+// A goodbye frame behind its length, the same on every connection: which one it came by says whose it is.
+const std::vector<std::byte> &farewell() {
+  static const std::vector<std::byte> bytes = [] {
+    wire::Header header;
+    header.kind = wire::Kind::bye;
+    std::vector<std::byte> out(prefix_size + wire::header_size);
+    out[0] = static_cast<std::byte>(wire::header_size);
+    wire::encode_empty(std::span(out).subspan(prefix_size), header);
+    return out;
+  }();
+  return bytes;
+}
+
 std::string ending(ssize_t got) { return got == 0 ? "closed by the other side" : std::strerror(errno); }
 
 }  // namespace
@@ -84,12 +97,26 @@ void FrameStream::flush() {
   sent_ = 0;
 }
 
-bool FrameStream::is_over(std::string *why) {
-  std::byte one;
-  const ssize_t got = receive_some(fd_.get(), std::span(&one, 1));
-  if (got < 0 && would_block(errno)) return false;
-  *why = got > 0 ? "bytes on a connection that must stay silent" : ending(got);
-  return true;
+FrameStream::Rest FrameStream::rest(std::string *why) {
+  const std::vector<std::byte> &expected = farewell();
+  std::byte chunk[read_size];
+  const ssize_t got = receive_some(fd_.get(), std::span(chunk, expected.size() - input_.size()));
+  if (got < 0 && would_block(errno)) return Rest::silent;
+  if (got <= 0) {
+    *why = ending(got);
+    return Rest::over;
+  }
+  if (!std::equal(chunk, chunk + got, expected.begin() + static_cast<ptrdiff_t>(input_.size()))) {
+    *why = "bytes on a connection that must stay silent";
+    return Rest::over;
+  }
+  input_.insert(input_.end(), chunk, chunk + got);
+  return input_.size() == expected.size() ? Rest::farewell : Rest::silent;
+}
+
+void FrameStream::say_farewell() {
+  const std::vector<std::byte> &whole = farewell();
+  send(std::span(whole).subspan(prefix_size));
 }
 
 void FrameStream::release_buffers() {

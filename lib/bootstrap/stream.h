@@ -34,8 +34,10 @@ class FrameStream {
   void flush();
   bool has_unsent() const { return sent_ < output_.size(); }
 
-  // For a stream that must stay silent from now on: true if it ended, or spoke.
-  bool is_over(std::string *why);
+  // For a stream that has nothing more to say than farewell.
+  enum class Rest { silent, farewell, over };
+  Rest rest(std::string *why);  // `why` is set for over: it ended, or said something else
+  void say_farewell();
   void release_buffers();
 
  private:

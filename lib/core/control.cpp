@@ -58,7 +58,7 @@ void Control::take(Peer &peer, const wire::Frame &frame) {
     }
   });
   if (frame.header.kind == wire::Kind::bye) {
-    endpoint_.health().lose(peer, PIRN_PEER_CLOSED, PIRN_ERR_PEER_LOST, "the peer closed");
+    endpoint_.members().left(peer, peer.session_of(frame.header.token).number);
     return;
   }
   if (frame.header.sequence != 0) {
@@ -96,7 +96,6 @@ void Control::drain(Peer &peer) {
 }
 
 bool Control::deliver(Peer &peer, const Mailbox::Early &frame) {
-  Membership &members = endpoint_.members();
   Status problem;
   switch (frame.kind) {
     case wire::Kind::notify:
@@ -118,7 +117,7 @@ bool Control::deliver(Peer &peer, const Mailbox::Early &frame) {
     }
     case wire::Kind::address: {
       auto body = wire::decode_address(frame.body);
-      if (body.is_ok()) members.address_changed(peer, body.value());
+      if (body.is_ok()) endpoint_.paths().address_changed(peer, body.value());
       problem = body.status();
       break;
     }
@@ -261,6 +260,7 @@ bool Control::send_by(Peer &peer, size_t index, Encode &&encode_into) {
   size_t size = encode_into(std::span(buffer->data, wire::max_control_frame));
   buffer->peer = &peer;
   buffer->path = static_cast<uint32_t>(index);
+  buffer->to = path.address;
   int error = 0;
   auto result = rail.fabric().send(path.address, buffer->data, size, rail.control_descriptor(), buffer, &error);
   if (result == fabric::PostResult::posted) {
@@ -313,6 +313,7 @@ bool Control::send_raw(uint16_t rail_index, fabric::FabricAddress address, Peer 
   std::memcpy(buffer->data, frame.data(), frame.size());
   buffer->peer = peer;
   buffer->path = 0;
+  buffer->to = address;
   int error = 0;
   auto result = rail.fabric().send(address, buffer->data, frame.size(), rail.control_descriptor(), buffer, &error);
   if (result == fabric::PostResult::posted) {

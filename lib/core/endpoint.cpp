@@ -150,8 +150,10 @@ size_t Endpoint::progress() {
 }
 
 void Endpoint::tick() {
-  for (auto &rail : rails_)
+  for (auto &rail : rails_) {
     if (rail->retry_due(last_tick_)) shares_memory_with_peers() ? request_reset() : engine_.reset_rail(*rail);
+    rail->drop_retired();
+  }
   engine_.tick(last_tick_);
   health_.tick(last_tick_);
   members_.tick(last_tick_);

@@ -20,6 +20,7 @@ void Engine::start(Op &op) {
   op.moved = 0;
   op.retries = 0;
   op.retry_episode = 0;
+  op.retry_moved = 0;
   op.status = PIRN_IN_PROGRESS;
   op.provider_error = 0;
   op.rail = UINT16_MAX;
@@ -186,6 +187,7 @@ Engine::Step Engine::issue_on(Op &op, size_t index) {
   piece->start = range.start;
   piece->bytes = parts.bytes;
   piece->path = static_cast<uint32_t>(index);
+  piece->to = path.address;
   fabric::Rma rma{parts.local, parts.descriptors, parts.count, parts.remote, parts.count, path.address, piece};
   int error = 0;
   auto result = op.kind == OpKind::write ? rail.fabric().write(rma, &error) : rail.fabric().read(rma, &error);

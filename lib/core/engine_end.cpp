@@ -62,13 +62,16 @@ void Engine::piece_failed(Op &op, const Range &range, size_t path, int error, in
     return;
   }
   if (op.retries == 0 || op.retry_episode != peer.episode) {
+    if (op.moved > op.retry_moved) op.retries = 0;
+    op.retry_moved = op.moved;
     op.retry_episode = peer.episode;
     ++op.retries;
   }
-  // Each path may fail once without counting against the transfer.
-  if (op.retries > endpoint_.settings().transfer_retries + peer.paths.size() - 1) {
-    end(op, PIRN_ERR_IO, pirn::text("failed %u times while the peer was alive; last: %s%s", op.retries, words.c_str(),
-                                     Paths::troubles(peer).c_str()));
+  if (op.retries > endpoint_.settings().transfer_retries + Paths::pairs(peer) - 1) {
+    end(op, PIRN_ERR_IO,
+        pirn::text("failed %u times in a row while the peer was alive, after %llu of %llu bytes; last: %s%s",
+                   op.retries, static_cast<unsigned long long>(op.moved), static_cast<unsigned long long>(op.total),
+                   words.c_str(), Paths::troubles(peer).c_str()));
     return;
   }
   op.again.push_back(range);

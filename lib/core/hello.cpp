@@ -114,12 +114,12 @@ void Membership::hello_from(RailSlot &rail, const wire::Frame &frame, std::span<
   caller.expires = deadline_after(coarse_ns(), endpoint_.settings().handshake_timeout);
   endpoint_.control().send_raw(rail.index(), caller.address, nullptr, caller.reply);
   if (outcome.error.is_ok() && callers_.emplace(own_token, std::move(caller)).second) return;
-  rail.fabric().remove(inserted.value());
+  rail.retire(inserted.value());
 }
 
 // Peers hold their own reference to the address; a stranger's goes with it.
 Membership::Callers::iterator Membership::forget_caller(Callers::iterator caller) {
-  endpoint_.rails()[caller->second.rail]->fabric().remove(caller->second.address);
+  endpoint_.rails()[caller->second.rail]->retire(caller->second.address);
   return callers_.erase(caller);
 }
 

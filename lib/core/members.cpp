@@ -135,6 +135,20 @@ void Membership::lifeline_lost(bootstrap::ConnectionId id, const std::string &wh
   endpoint_.health().suspect(peer, "its bootstrap connection ended: " + why, true);
 }
 
+void Membership::lifeline_closed(bootstrap::ConnectionId id) {
+  auto found = lifelines_.find(id);
+  if (found == lifelines_.end()) return;
+  Peer &peer = *found->second;
+  lifelines_.erase(found);
+  uint64_t number = 0;
+  for (Session &session : peer.sessions) {
+    if (session.lifeline != id) continue;
+    session.lifeline = 0;
+    number = session.number;
+  }
+  left(peer, number);
+}
+
 void Membership::background(bool on, bool with_callback) {
   background_ = on;
   with_callback_ = with_callback;
@@ -184,6 +198,9 @@ void Membership::release(Peer &peer) {
 void Membership::goodbye(Peer &peer, pirn_status status, const std::string &why) {
   if (!peer.live()) return;
   if (peer.state != PIRN_PEER_CONNECTING) endpoint_.control().send_bye(peer);
+  // The frame may come too late, or never: its rail may not be connected yet. This one comes before the end.
+  for (const Session &session : peer.sessions)
+    if (session.lifeline != 0) endpoint_.bootstrap().farewell(session.lifeline);
   endpoint_.health().lose(peer, PIRN_PEER_CLOSED, status, why);
 }
 
@@ -207,16 +224,6 @@ void Membership::ended(Peer &peer) {
   peer.sessions.clear();
 }
 
-void Membership::address_changed(Peer &peer, const wire::AddressChange &change) {
-  if (change.rail >= peer.metadata.rails.size()) return;
-  peer.metadata.rails[change.rail].address = change.address;
-  for (Path &path : peer.paths) {
-    if (path.remote != change.rail) continue;
-    auto inserted = endpoint_.rails()[path.local]->fabric().insert(change.address);
-    if (inserted.is_ok()) path.address = inserted.value();
-  }
-}
-
 bool Membership::referenced(const Peer &peer) const {
   return peer.live() || peer.handles || peer.op_references || peer.active_ops || !peer.windows.empty() ||
          peer.control_in_flight || peer.accept_queued;
@@ -232,7 +239,7 @@ void Membership::reap() {
     endpoint_.control().forget(*peer);
     endpoint_.health().forget(*peer);
     peer->pending_peer_link.unlink();
-    for (const Path &path : peer->paths) endpoint_.rails()[path.local]->fabric().remove(path.address);
+    endpoint_.paths().close(*peer);
     return true;
   });
 }

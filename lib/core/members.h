@@ -46,7 +46,7 @@ class Membership : public bootstrap::Events {
   void ended(Peer &peer);    // closed or lost: cleans up around it
   void release(Peer &peer);  // one handle less; the last one says goodbye
   void goodbye(Peer &peer, pirn_status status, const std::string &why);
-  void address_changed(Peer &peer, const wire::AddressChange &change);
+  void left(Peer &peer, uint64_t session);  // it said goodbye, in the session of this number
   void tick(uint64_t now);  // expired hellos, peers nobody refers to any more
   template <typename F>
   void each(F &&visit) {
@@ -62,6 +62,7 @@ class Membership : public bootstrap::Events {
                      const wire::Metadata &metadata, const std::string &remote_address) override;
   void connect_failed(bootstrap::ConnectionId id, const Status &why) override;
   void lifeline_lost(bootstrap::ConnectionId id, const std::string &why) override;
+  void lifeline_closed(bootstrap::ConnectionId id) override;
 
  private:
   // A stranger that says hello in band.

@@ -39,6 +39,7 @@ struct Tracked : fabric::Work {
   enum class Kind : uint8_t { piece, send, receive };
   Kind kind = Kind::piece;
   uint16_t rail = 0;
+  fabric::FabricAddress to = 0;  // of pieces and sends in flight
 };
 
 // One message of an op in flight on a rail.
@@ -81,8 +82,9 @@ struct Op {
   OpKind kind = OpKind::write;
   OpPhase phase = OpPhase::free;
   bool queued = false;  // result goes to the completion queue
-  uint8_t retries = 0;
+  uint8_t retries = 0;  // times of trouble in a row, without a byte moved in between
   uint32_t retry_episode = 0;
+  uint64_t retry_moved = 0;  // what had moved at the last of them
   Peer *peer = nullptr;
 
   Segment single;                     // the only element of plain writes and reads

@@ -20,6 +20,12 @@ static std::string names_of(const wire::Metadata &metadata) {
   return names;
 }
 
+static const KnownAddress *find(const Peer &peer, uint16_t local, uint16_t remote) {
+  for (const KnownAddress &known : peer.addresses)
+    if (known.local == local && known.remote == remote) return &known;
+  return nullptr;
+}
+
 Status Paths::open(Peer &peer) {
   const fabric::Profile &profile = endpoint_.rails().front()->fabric().profile();
   if (profile.same_process_only && peer.metadata.process != endpoint_.process())
@@ -36,19 +42,51 @@ Status Paths::open(Peer &peer) {
   if (remotes.empty())
     return fail(PIRN_ERR_UNAVAILABLE, "no provider in common: here %s (%s), there %s", profile.name, protocol.c_str(),
                 names_of(peer.metadata).c_str());
-  size_t locals = endpoint_.rails().size();
+  Status refused;
+  for (const auto &rail : endpoint_.rails())
+    for (uint16_t remote : remotes) {
+      auto inserted = rail->fabric().insert(peer.metadata.rails[remote].address);
+      if (inserted.is_ok()) peer.addresses.push_back({rail->index(), remote, inserted.value()});
+      else refused = inserted.status();
+    }
+  const size_t locals = endpoint_.rails().size();
   for (size_t i = 0; i < std::max(locals, remotes.size()); ++i) {
-    auto local = static_cast<uint16_t>(i % locals);
-    uint16_t remote = remotes[i % remotes.size()];
-    auto inserted = endpoint_.rails()[local]->fabric().insert(peer.metadata.rails[remote].address);
-    if (!inserted.is_ok()) return inserted.status();
     Path path;
-    path.local = local;
-    path.remote = remote;
-    path.address = inserted.value();
+    path.local = static_cast<uint16_t>(i % locals);
+    path.remote = remotes[i % remotes.size()];
+    const KnownAddress *known = find(peer, path.local, path.remote);
+    if (known == nullptr) {
+      close(peer);
+      return refused;
+    }
+    path.address = known->address;
     peer.paths.push_back(std::move(path));
   }
   return Status::ok();
+}
+
+void Paths::close(Peer &peer) {
+  for (const KnownAddress &known : peer.addresses) endpoint_.rails()[known.local]->retire(known.address);
+  peer.addresses.clear();
+}
+
+void Paths::address_changed(Peer &peer, const wire::AddressChange &change) {
+  if (change.rail >= peer.metadata.rails.size()) return;
+  peer.metadata.rails[change.rail].address = change.address;
+  for (KnownAddress &known : peer.addresses) {
+    if (known.remote != change.rail) continue;
+    RailSlot &rail = *endpoint_.rails()[known.local];
+    auto inserted = rail.fabric().insert(change.address);
+    if (!inserted.is_ok()) continue;
+    rail.retire(std::exchange(known.address, inserted.value()));
+    for (Path &path : peer.paths)
+      if (path.local == known.local && path.remote == known.remote) path.address = known.address;
+  }
+}
+
+size_t Paths::pairs(const Peer &peer) {
+  return static_cast<size_t>(
+      std::count_if(peer.paths.begin(), peer.paths.end(), [](const Path &path) { return !path.detour; }));
 }
 
 // A detour serves only while its local rail has no better way.
@@ -149,12 +187,12 @@ void Paths::open_detours(Peer &peer, size_t index) {
     bool known = std::any_of(peer.paths.begin(), peer.paths.end(),
                              [&](const Path &path) { return path.local == local && path.remote == remote; });
     if (known || peer.paths.size() == most) continue;
-    auto inserted = endpoint_.rails()[local]->fabric().insert(peer.metadata.rails[remote].address);
-    if (!inserted.is_ok()) continue;  // this rail is in trouble itself
+    const KnownAddress *address = find(peer, local, remote);
+    if (address == nullptr) continue;
     Path detour;
     detour.local = local;
     detour.remote = remote;
-    detour.address = inserted.value();
+    detour.address = address->address;
     detour.unannounced = peer.paths[index].unannounced;
     detour.detour = true;
     detour.paused = true;

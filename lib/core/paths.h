@@ -22,8 +22,13 @@ class Paths {
 
   explicit Paths(Endpoint &endpoint) : endpoint_(endpoint) {}
 
-  // Pairs local rails with the peer's rails of the same protocol: each is in at least one path.
+  // Pairs local rails with the peer's rails of the same protocol: each is in at least one path. Every local rail
+  // learns the addresses of all of them (wire::max_rails at most): some NICs serve only those whose address they have,
+  // and the peer could not take a detour to us otherwise.
   Status open(Peer &peer);
+  void close(Peer &peer);  // nothing of it is in flight, and nothing will be
+  void address_changed(Peer &peer, const wire::AddressChange &change);
+  static size_t pairs(const Peer &peer);  // paths that are no detours
   // The path for the next piece of `op`, or none. `refused` has a bit for each path that takes nothing now.
   size_t choose(const Peer &peer, const Op &op, uint64_t refused) const;
   // The path for control frames: one in use, and after next_control() another one, if there is one.

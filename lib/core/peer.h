@@ -39,6 +39,13 @@ struct Path {
   uint64_t resumed_at = 0;
 };
 
+// A NIC of the peer, as the address vector of a local rail has it.
+struct KnownAddress {
+  uint16_t local = 0;
+  uint16_t remote = 0;
+  fabric::FabricAddress address = 0;
+};
+
 // What one handshake agreed on. A second handshake with a peer that is up is either one more session with the same peer
 // object of the other side, or the sign that it gave the first up; the first frame tells (see sessions.cpp).
 struct Session {
@@ -60,6 +67,7 @@ struct Peer {
       nullptr;  // its endpoint, where the provider maps the memory of peers in this process (neighbours.h)
   wire::Instance instance{};
   wire::Metadata metadata;
+  std::vector<KnownAddress> addresses;
   std::vector<Path> paths;  // only grows: pieces name theirs by index
   uint32_t control_path = 0;
   uint32_t state = PIRN_PEER_CONNECTING;

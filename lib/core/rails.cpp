@@ -79,6 +79,27 @@ void RailSlot::release(Piece *piece) {
   free_ = piece;
 }
 
+bool RailSlot::in_flight_to(fabric::FabricAddress address) {
+  bool any = std::any_of(buffers_.begin(), buffers_.end(), [&](const ControlBuffer &buffer) {
+    return buffer.kind == Tracked::Kind::send && buffer.posted && buffer.to == address;
+  });
+  each_in_flight([&](const Piece &piece) { any = any || piece.to == address; });
+  return any;
+}
+
+void RailSlot::retire(fabric::FabricAddress address) {
+  retired_.push_back(address);
+  drop_retired();
+}
+
+void RailSlot::drop_retired() {
+  std::erase_if(retired_, [this](fabric::FabricAddress address) {
+    if (in_flight_to(address)) return false;
+    fabric_->remove(address);
+    return true;
+  });
+}
+
 void RailSlot::forget_buffers() {
   free_sends_.clear();
   unposted_ = 0;

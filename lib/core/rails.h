@@ -42,6 +42,9 @@ class RailSlot {
   Piece *acquire();
   void release(Piece *piece);
   bool full() const { return free_ == nullptr; }
+  // Gives an inserted address back: at once, or in a later drop_retired() if something is in flight to it.
+  void retire(fabric::FabricAddress address);
+  void drop_retired();
   template <typename F>
   void each_in_flight(F &&visit) {
     for (uint32_t i = 0; i < piece_count_; ++i)
@@ -90,6 +93,7 @@ class RailSlot {
  private:
   RailSlot() = default;
   void forget_buffers();  // after a reset nothing is posted any more
+  bool in_flight_to(fabric::FabricAddress address);
   uint16_t index_ = 0;
   uint64_t link_speed_ = 0;
   std::unique_ptr<fabric::Rail> fabric_;
@@ -102,6 +106,7 @@ class RailSlot {
   std::vector<ControlBuffer *> free_sends_;
   size_t unposted_ = 0;
   fabric::Registration *slab_registration_ = nullptr;
+  std::vector<fabric::FabricAddress> retired_;
   uint64_t retry_at_ = 0;  // when to try a reset again; 0: open
   uint64_t back_off_ = 0;
   uint64_t closed_at_ = 0;

@@ -114,6 +114,14 @@ Peer *Membership::restart(Peer &stale, const Session &session) {
   return created.value();
 }
 
+// A later session that is not confirmed is with a peer object that came after the one that left.
+void Membership::left(Peer &peer, uint64_t session) {
+  auto later = std::find_if(peer.sessions.begin(), peer.sessions.end(),
+                            [&](const Session &other) { return !other.confirmed && other.number > session; });
+  if (later != peer.sessions.end()) restart(peer, Session(*later));
+  else endpoint_.health().lose(peer, PIRN_PEER_CLOSED, PIRN_ERR_PEER_LOST, "the peer closed");
+}
+
 void Membership::greet(uint64_t now) {
   for (auto &peer : peers_) {
     for (Session &session : peer->sessions) {

@@ -5,10 +5,7 @@
 #include "fabric/nic.h"
 #include "fabric/rail_state.h"
 
-#include <netinet/in.h>
 #include <poll.h>
-#include <sys/socket.h>
-
 
 #include <algorithm>
 #include <cstddef>
@@ -151,48 +148,6 @@ int Rail::wait_fd() const { return state_->wait_fd; }
 
 std::string Rail::printable_address() const {
   return address_text(state_->info->addr_format, state_->address.data(), state_->address.size());
-}
-
-namespace {
-
-// Some providers trust what they are handed, and it comes from the network.
-bool plausible_socket_address(const std::byte *bytes, size_t length) {
-  sockaddr head;
-  if (length < sizeof head) return false;
-  memcpy(&head, bytes, sizeof head);
-  if (head.sa_family == AF_INET) return length == sizeof(sockaddr_in);
-  if (head.sa_family == AF_INET6) return length == sizeof(sockaddr_in6);
-  return true;
-}
-
-bool plausible_address(uint32_t format, const std::byte *bytes, size_t length, size_t own_length) {
-  if (format == FI_ADDR_STR)
-    return length > 1 && length <= FI_NAME_MAX && bytes[length - 1] == std::byte{0};
-  if (length != own_length) return false;
-  if (format == FI_SOCKADDR || format == FI_SOCKADDR_IN || format == FI_SOCKADDR_IN6)
-    return plausible_socket_address(bytes, length);
-  return true;
-}
-
-}  // namespace
-
-Result<FabricAddress> Rail::insert(std::span<const std::byte> address) {
-  // A copy: aligned, and with a terminator behind a string that lacks one.
-  alignas(16) std::byte copy[FI_NAME_MAX + 1] = {};
-  if (!address.empty() && address.size() <= FI_NAME_MAX) memcpy(copy, address.data(), address.size());
-  if (address.empty() || address.size() > FI_NAME_MAX ||
-      !plausible_address(state_->info->addr_format, copy, address.size(), state_->address.size()))
-    return fail(PIRN_ERR_INVALID, "%s: an address of %zu bytes is not one of this fabric's", state_->name.c_str(),
-                address.size());
-  fi_addr_t peer = FI_ADDR_UNSPEC;
-  int rc = fi_av_insert(state_->av.get(), copy, 1, &peer, 0, nullptr);
-  if (rc == 1 && peer != FI_ADDR_NOTAVAIL) return FabricAddress{peer};
-  return state_->step_failed("fi_av_insert", rc < 0 ? rc : -FI_EINVAL);
-}
-
-void Rail::remove(FabricAddress peer) {
-  fi_addr_t address = peer;
-  fi_av_remove(state_->av.get(), &address, 1, 0);
 }
 
 bool Rail::may_sleep() {

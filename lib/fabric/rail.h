@@ -91,6 +91,8 @@ class Rail {
   std::span<const std::byte> address() const;  // what a peer inserts; changes only in reset()
   std::string printable_address() const;
 
+  // The same address may be inserted again, and goes with its last user. Nothing may be in flight to it then: some
+  // providers drop what is, without a completion.
   Result<FabricAddress> insert(std::span<const std::byte> address);
   void remove(FabricAddress peer);
 

@@ -12,6 +12,8 @@
 #include <rdma/fi_rma.h>
 
 #include <cstring>
+#include <map>
+#include <unordered_map>
 
 namespace pirn::fabric {
 
@@ -39,6 +41,11 @@ struct Registration {
   uint32_t remote_access = 0;
 };
 
+struct AddressUsers {
+  std::vector<std::map<std::string, fi_addr_t>::iterator> spellings;
+  size_t count = 0;  // of insert() less those of remove()
+};
+
 struct Rail::State {
   State(const Nic &nic_, const Calls &calls_, const Log &log_) : calls(calls_), log(log_), nic(nic_) {}
   ~State();
@@ -56,6 +63,8 @@ struct Rail::State {
   int wait_fd = -1;
   std::vector<std::byte> address;
   Registration *registrations = nullptr;
+  std::map<std::string, fi_addr_t> inserted;  // by their bytes
+  std::unordered_map<fi_addr_t, AddressUsers> users;
 
   // Destroyed in reverse: the endpoint first, the fabric last.
   Fid<fid_fabric> fabric;

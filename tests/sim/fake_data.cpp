@@ -233,6 +233,7 @@ ssize_t post_rma(Endpoint &from, Kind kind, const fi_msg_rma &message, uint64_t 
     return -FI_EAGAIN;
   }
   (kind == Kind::write ? current->counters.writes : current->counters.reads)++;
+  current->counters.strays += to == 0;
   uint64_t done = FI_RMA | (kind == Kind::write ? FI_WRITE : FI_READ);
   if (target && placed_later(from, kind, flags)) {
     Operation later = {};
@@ -279,6 +280,7 @@ ssize_t send_message(fid_ep *ep, const void *data, size_t length, void *descript
     return -FI_EAGAIN;
   }
   current->counters.sends++;
+  current->counters.strays += peer == 0;
   if (current->slow) {
     record(from, Kind::send, peer, context, FI_MSG | FI_SEND, number, &local, 1, nullptr, 0);
     wake(*from.queue);

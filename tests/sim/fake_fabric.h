@@ -61,6 +61,7 @@ Persona cxi_persona();    // registrations bound to an endpoint, offsets, one pa
 
 struct Counters {
   uint64_t writes, reads, sends, receives;  // posts accepted
+  uint64_t strays;                          // of these, to an address that was removed
   uint64_t eagain;                          // posts refused with EAGAIN, by script or by full queues
   uint64_t completions, error_completions;  // entries handed out
   uint64_t endpoints_opened, endpoints_closed;

@@ -250,6 +250,33 @@ void lifeline__other_side_closes__is_lost(void **) {
   assert_false(drive({&caller, &listener}, [&] { return listener.losses.size() > 1; }, 20));
 }
 
+void lifeline__other_side_says_farewell__is_closed_and_not_lost(void **) {
+  for (bool by_caller : {true, false}) {
+    Side listener(1);
+    Side caller(2);
+    const ConnectionId id = bring_up(caller, listener, listener.listen("127.0.0.1"));
+    Side &leaving = by_caller ? caller : listener;
+    Side &staying = by_caller ? listener : caller;
+    const ConnectionId theirs = by_caller ? id : listener.ups[0].id;
+    leaving.bootstrap.farewell(theirs);
+    leaving.bootstrap.close(theirs);
+    assert_true(drive({&caller, &listener}, [&] { return !staying.farewells.empty(); }, 1000));
+    assert_int_equal(staying.farewells[0], by_caller ? listener.ups[0].id : id);
+    // Told once, and nothing else.
+    assert_false(drive({&caller, &listener}, [&] { return staying.farewells.size() > 1 || !staying.losses.empty(); }, 20));
+    assert_true(leaving.losses.empty() && leaving.farewells.empty());
+  }
+}
+
+void farewell__of_a_pending_connect__says_nothing(void **) {
+  Side listener(1);
+  Side caller(2);
+  const ConnectionId pending = caller.bootstrap.connect(listener.listen("127.0.0.1"), now_ns() + ns_per_s);
+  caller.bootstrap.farewell(pending);
+  assert_true(drive({&caller, &listener}, [&] { return !caller.ups.empty() && !listener.ups.empty(); }, 1000));
+  assert_true(listener.farewells.empty());
+}
+
 void lifeline__other_bootstrap_destroyed__is_lost(void **) {
   Side listener(1);
   auto caller = std::make_unique<Side>(uint8_t{2});
@@ -393,6 +420,8 @@ int main() {
       cmocka_unit_test(connect__other_protocol_answers__is_refused),
       cmocka_unit_test(close__of_a_pending_connect__no_event_follows),
       cmocka_unit_test(lifeline__other_side_closes__is_lost),
+      cmocka_unit_test(lifeline__other_side_says_farewell__is_closed_and_not_lost),
+      cmocka_unit_test(farewell__of_a_pending_connect__says_nothing),
       cmocka_unit_test(lifeline__other_bootstrap_destroyed__is_lost),
       cmocka_unit_test(lifeline__closed_while_a_forked_process_holds_it__is_lost),
       cmocka_unit_test(listener__destroyed_while_a_forked_process_holds_it__frees_its_port),

@@ -60,6 +60,7 @@ class Side : public Events {
     return verdict;
   }
   void connect_failed(ConnectionId id, const Status &why) override { failures.push_back({id, why.code, why.text}); }
+  void lifeline_closed(ConnectionId id) override { farewells.push_back(id); }
   void lifeline_lost(ConnectionId id, const std::string &why) override {
     losses.push_back({id, PIRN_ERR_PEER_LOST, why});
   }
@@ -77,6 +78,7 @@ class Side : public Events {
   std::vector<Established> ups;
   std::vector<Ended> failures;
   std::vector<Ended> losses;
+  std::vector<ConnectionId> farewells;
   Status verdict;
   bool close_at_once = false;
   Identity self;

@@ -151,12 +151,8 @@ void stranger__hello_in_single_bytes__establishes(void **) {
   assert_int_equal(listener.bootstrap.counters().malformed, 0);
 }
 
-void stranger__speaks_on_a_lifeline__loses_it(void **) {
-  Side listener(1);
-  Side caller(2);
-  const auto where = listener.listen("127.0.0.1");
-  // The whole of a caller's part in one go: what follows the proof is one byte too many.
-  const Stranger stranger(where[0]);
+// The whole of a caller's part, and what follows the proof.
+void say_all(const Stranger &stranger, std::span<const std::byte> afterwards) {
   Handshake handshake = Handshake::initiator(identity_of(2), 77);
   const auto hello = handshake.start();
   const auto first = with_length(static_cast<uint32_t>(hello.size()), hello);
@@ -164,11 +160,47 @@ void stranger__speaks_on_a_lifeline__loses_it(void **) {
   std::vector<std::byte> proof;
   wire::encode_proof(proof, 5000 + 77, {});
   auto last = with_length(static_cast<uint32_t>(proof.size()), proof);
-  last.push_back(std::byte{0});
+  last.insert(last.end(), afterwards.begin(), afterwards.end());
   stranger.say(last.data(), last.size());
-  assert_true(drive({&listener}, [&] { return !listener.losses.empty(); }));
-  assert_int_equal(listener.ups.size(), 1);
-  assert_true(contains(listener.losses[0].why, "silent"));
+}
+
+std::vector<std::byte> farewell() {
+  wire::Header header;
+  header.kind = wire::Kind::bye;
+  std::vector<std::byte> frame(wire::header_size);
+  assert_int_equal(wire::encode_empty(frame, header), frame.size());
+  return with_length(static_cast<uint32_t>(frame.size()), frame);
+}
+
+void stranger__speaks_on_a_lifeline__loses_it(void **) {
+  // One byte too many; a farewell whose last byte is another one.
+  std::vector<std::vector<std::byte>> all = {{std::byte{0}}, farewell()};
+  all[1].back() ^= std::byte{1};
+  for (const auto &bytes : all) {
+    Side listener(1);
+    const auto where = listener.listen("127.0.0.1");
+    const Stranger stranger(where[0]);
+    say_all(stranger, bytes);
+    assert_true(drive({&listener}, [&] { return !listener.losses.empty(); }));
+    assert_int_equal(listener.ups.size(), 1);
+    assert_true(contains(listener.losses[0].why, "silent"));
+    assert_true(listener.farewells.empty());
+  }
+}
+
+void stranger__says_farewell_byte_by_byte__is_understood(void **) {
+  Side listener(1);
+  const auto where = listener.listen("127.0.0.1");
+  const Stranger stranger(where[0]);
+  say_all(stranger, {});
+  assert_true(drive({&listener}, [&] { return !listener.ups.empty(); }));
+  for (std::byte byte : farewell()) {
+    assert_true(listener.farewells.empty());
+    stranger.say(&byte, 1);
+    drive({&listener}, [] { return false; }, 1);
+  }
+  assert_true(drive({&listener}, [&] { return !listener.farewells.empty(); }));
+  assert_true(listener.losses.empty());
 }
 
 void stranger__hangs_up_at_once__is_counted_as_abandoned(void **) {
@@ -255,6 +287,7 @@ int main() {
       cmocka_unit_test(stranger__says_hello_and_no_more__expires),
       cmocka_unit_test(stranger__hello_in_single_bytes__establishes),
       cmocka_unit_test(stranger__speaks_on_a_lifeline__loses_it),
+      cmocka_unit_test(stranger__says_farewell_byte_by_byte__is_understood),
       cmocka_unit_test(stranger__hangs_up_at_once__is_counted_as_abandoned),
       cmocka_unit_test(strangers__200_idle__do_not_keep_a_peer_out),
       cmocka_unit_test(strangers__with_a_hello__are_kept_longer_than_silent_ones),

@@ -123,6 +123,49 @@ void connect__over_the_bootstrap__moves_bytes(void **) {
   write_works(rig);
 }
 
+// In band nothing reaches the listener any more; the bootstrap connection tells it all the same.
+void connect__caller_leaves_at_once__listener_sees_it_closed(void **) {
+  Rig rig(apart());
+  require(rig.b.endpoint->listen("127.0.0.1:0"), "listen");
+  std::string address = must(rig.b.endpoint->listen_address(), "address");
+  {
+    Call call([&] {
+      auto connected = rig.a.endpoint->connect(address, 5 * ns_per_s);
+      if (connected.is_ok()) rig.a.peer = connected.value();
+      return connected.status();
+    });
+    rig.b.peer = must(rig.b.endpoint->accept(5 * ns_per_s), "accept");
+    for (uint64_t end = now_ns() + 5 * ns_per_s; !call.done && now_ns() < end;) rig.b.endpoint->progress_manually();
+    assert_true(call.done);
+    assert_int_equal(call.status.code, PIRN_OK);
+  }
+  rig.fake.cut(rig.number(rig.b));
+  rig.a.endpoint->close(*rig.a.peer);
+  assert_true(rig.until([&] { return !rig.b.peer->live(); }));
+  assert_int_equal(rig.b.peer->state, PIRN_PEER_CLOSED);
+  assert_contains(rig.b.peer->why, "the peer closed");
+}
+
+// The old and the new peer object have the same addresses; they go with the last of the two.
+void peer_closed__met_again__outlives_the_old_one(void **) {
+  Rig rig(quick());
+  for (int round = 0; round < 3; ++round) {
+    Peer *old = rig.a.peer;
+    rig.b.endpoint->close(*rig.b.peer);
+    assert_true(rig.until([&] { return !old->live(); }));
+    rig.a.peer = must(rig.a.endpoint->add(rig.b.endpoint->metadata()), "add");
+    assert_ptr_not_equal(rig.a.peer, old);
+    assert_true(rig.until([&] { return rig.a.peer->state == PIRN_PEER_UP; }));
+    rig.b.peer = must(rig.b.endpoint->accept(ns_per_s), "accept");
+    require(rig.a.endpoint->close(rig.a.window), "close");
+    rig.a.endpoint->close(*old);
+    assert_true(rig.until([&] { return peers_of(rig.a) == 1; }));
+    rig.a.window = rig.import(rig.a, rig.b.blob);
+    write_works(rig);
+  }
+  assert_int_equal(rig.fake.counters().strays, 0);
+}
+
 void notifications__under_errors__arrive_exactly_once_and_in_order(void **) {
   Rig rig(quick());
   constexpr size_t count = 60;
@@ -384,6 +427,8 @@ int main(int argc, char **argv) {
       cmocka_unit_test(hello__never_answered__is_lost_in_time),
       cmocka_unit_test(hello__own_metadata__is_refused),
       cmocka_unit_test(connect__over_the_bootstrap__moves_bytes),
+      cmocka_unit_test(connect__caller_leaves_at_once__listener_sees_it_closed),
+      cmocka_unit_test(peer_closed__met_again__outlives_the_old_one),
       cmocka_unit_test(notifications__under_errors__arrive_exactly_once_and_in_order),
       cmocka_unit_test(notifications__inbox_full__senders_wait_and_resume),
       cmocka_unit_test(notification__buffer_too_small__stays_in_the_queue),

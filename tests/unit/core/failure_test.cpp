@@ -106,7 +106,7 @@ void write__transport_errors_beyond_the_limit__fails_with_count_and_text(void **
   spoil(rig.a.window);
   pirn_result result = rig.finish(rig.write(0, 0, 64));
   assert_int_equal(result.status, PIRN_ERR_IO);
-  assert_contains(result.text, "failed 4 times");
+  assert_contains(result.text, "failed 4 times in a row");
   assert_contains(result.text, "not connected");
   assert_int_equal(rig.fake.counters().writes - writes, 4);
   assert_int_equal(rig.a.peer->state <= PIRN_PEER_SUSPECT, true);
@@ -120,6 +120,52 @@ void transfer_retries__zero__fails_at_the_first_error(void **) {
   spoil(rig.a.window);
   assert_int_equal(rig.finish(rig.write(0, 0, 64)).status, PIRN_ERR_IO);
   assert_int_equal(rig.fake.counters().writes - writes, 1);
+}
+
+// A NIC that flaps under a long transfer costs time only.
+void write__more_trouble_than_retries_but_progress_in_between__completes(void **) {
+  RigOptions options = quick();
+  options.settings.insert(options.settings.end(), {"CHUNK_SIZE=4096", "MAX_IN_FLIGHT=2"});
+  Rig rig(options);
+  uint64_t writes = rig.fake.counters().writes, failed = rig.fake.counters().error_completions;
+  auto fail_one = [&] { rig.fake.fail_operation(rig.random.between(12, 20), FI_ECONNRESET, 0); };
+  fail_one();
+  pirn_transfer id = rig.write(0, 0, 1 << 20);
+  bool ended = rig.until([&] {
+    if (rig.fake.counters().error_completions > failed) {
+      failed = rig.fake.counters().error_completions;
+      fail_one();
+    }
+    return rig.look(id).status != PIRN_IN_PROGRESS;
+  }, 20000);
+  assert_true(ended);
+  pirn_result result = rig.finish(id);
+  if (result.status != PIRN_OK) fail_test("ended with %d: %s", result.status, result.text);
+  assert_int_equal(result.bytes, 1 << 20);
+  assert_true(rig.fake.counters().writes - writes > 256 + 4);  // more failures than PIRN_TRANSFER_RETRIES
+  assert_bytes(rig.b.memory.data(), rig.a.memory.data(), 1 << 20, "B");
+}
+
+// However much else moves: what can never go ends the transfer.
+void write__one_part_of_many_can_never_go__ends_when_all_else_has_moved(void **) {
+  RigOptions options = quick();
+  options.persona.local_parts = options.persona.remote_parts = 1;
+  Rig rig(options);
+  uint64_t id = 0, writes = rig.fake.counters().writes;
+  Window *good = rig.import(rig.a, rig.advertise(rig.b, 0, 65536, PIRN_ACCESS_WRITE, &id));
+  spoil(rig.a.window);
+  std::vector<Segment> segments;
+  const uint64_t bad = rig.random.between(0, 15);
+  for (uint64_t i = 0; i < 16; ++i)
+    segments.push_back({rig.a.region, i * 2000, i == bad ? rig.a.window : good, i * 2000, 1000});
+  pirn_result result = rig.finish(rig.vectored(OpKind::write, segments));
+  assert_int_equal(result.status, PIRN_ERR_IO);
+  assert_contains(result.text, "times in a row");
+  assert_contains(result.text, "after 15000 of 16000 bytes");
+  assert_int_equal(result.bytes, 15000);
+  assert_in_range(rig.fake.counters().writes - writes, 16 + 3, 16 + 5);
+  for (uint64_t i = 0; i < 16; ++i)
+    if (i != bad) assert_bytes(rig.b.memory.data() + i * 2000, rig.a.memory.data() + i * 2000, 1000, "B");
 }
 
 void write__one_op_keeps_failing__its_neighbours_succeed(void **) {
@@ -379,6 +425,8 @@ int main(int argc, char **argv) {
       cmocka_unit_test(write__transport_error__suspects_the_peer_until_it_answers),
       cmocka_unit_test(write__transport_errors_beyond_the_limit__fails_with_count_and_text),
       cmocka_unit_test(transfer_retries__zero__fails_at_the_first_error),
+      cmocka_unit_test(write__more_trouble_than_retries_but_progress_in_between__completes),
+      cmocka_unit_test(write__one_part_of_many_can_never_go__ends_when_all_else_has_moved),
       cmocka_unit_test(write__one_op_keeps_failing__its_neighbours_succeed),
       cmocka_unit_test(deadline__peer_swallows_everything__timeout_after_reset_and_no_late_bytes),
       cmocka_unit_test(deadline__read_in_flight__local_memory_is_quiet),

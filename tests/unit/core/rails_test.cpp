@@ -4,6 +4,7 @@
 #include "rig.h"
 
 #include <algorithm>
+#include <cstring>
 
 using namespace pirn;
 using namespace pirn::core;
@@ -150,6 +151,36 @@ void remote_nic__all_but_one_die__our_other_rails_take_detours(void **) {
   move_and_check(rig, false, [] {});
 }
 
+// Some NICs serve only those whose address they have.
+void detour__targets_know_whom_they_serve__works_at_once(void **) {
+  RigOptions options = several_nics(2);
+  options.persona.target_must_know_initiator = true;
+  Rig rig(options);
+  auto carried = [&] {
+    uint64_t bytes = 0;
+    for (const Path &path : rig.a.peer->paths)
+      if (path.detour && path.remote == 1) bytes += path.moved;
+    return bytes;
+  };
+  auto detour_works = [&] {
+    assert_true(rig.until([&] { return in_use(rig) == 2; }));
+    uint64_t before = carried();
+    move_and_check(rig, true, [] {});
+    move_and_check(rig, false, [] {});
+    assert_true(carried() > before);
+    assert_null(std::strstr(troubles(rig).c_str(), "to remote rail 1"));
+  };
+  rig.fake.cut(rig.number(rig.b, 0));
+  move_and_check(rig, true, [] {});
+  detour_works();
+  // With another address of the local rail, too, once the peer has it.
+  rig.fake.lose_address();
+  rig.fake.fail_queue(FI_EIO);
+  rig.a.endpoint->progress_manually();
+  detour_works();
+  assert_int_equal(rig.fake.counters().strays, 0);
+}
+
 void remote_nics__all_die__peer_is_lost_with_the_reason_of_each(void **) {
   RigOptions options = several_nics(2);
   options.settings.push_back("PEER_CONFIRM_TIMEOUT=100ms");
@@ -247,6 +278,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(remote_nic__stalls_under_a_write__others_carry_on_and_nothing_comes_late),
       cmocka_unit_test(remote_nic__stalls_under_a_read__others_carry_on_and_nothing_comes_late),
       cmocka_unit_test(remote_nic__all_but_one_die__our_other_rails_take_detours),
+      cmocka_unit_test(detour__targets_know_whom_they_serve__works_at_once),
       cmocka_unit_test(remote_nics__all_die__peer_is_lost_with_the_reason_of_each),
       cmocka_unit_test(first_nic__dies__control_frames_take_another),
       cmocka_unit_test(first_nic__swallows_control_frames__they_take_another),

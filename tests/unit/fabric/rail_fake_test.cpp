@@ -436,6 +436,26 @@ void insert__random_bytes__never_crash_and_wrong_lengths_are_invalid(void **) {
   }
 }
 
+// As on devices whose address vector does not count: the first removal would take the address from all.
+void insert__same_address_twice__stays_until_its_last_user_removes_it(void **) {
+  for (const Kind &kind : kinds) {
+    Setup setup(kind);
+    Block local(*setup.pair.initiator, 64, 0, setup.random), remote(*setup.pair.target, 64, remote_write, setup.random);
+    auto again = setup.pair.initiator->insert(setup.pair.target->address());
+    require(again.status(), "insert");
+    assert_int_equal(again.value(), setup.pair.to_target);
+    setup.pair.initiator->remove(again.value());
+    OneRma op(local, 0, remote.part(0, 64), setup.pair.to_target);
+    assert_int_equal(run(setup, op, true).error, 0);
+    assert_memory_equal(remote.bytes.data(), local.bytes.data(), 64);
+    assert_int_equal(setup.fake.counters().strays, 0);
+    setup.pair.initiator->remove(setup.pair.to_target);
+    OneRma late(local, 0, remote.part(0, 64), setup.pair.to_target);
+    assert_int_equal(run(setup, late, true).error, FI_ENOTCONN);
+    assert_int_equal(setup.fake.counters().strays, 1);
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -461,6 +481,7 @@ int main() {
       cmocka_unit_test(open__max_in_flight_is_set__caps_the_depth),
       cmocka_unit_test(open_and_close__every_persona__leaves_no_object_behind),
       cmocka_unit_test(insert__random_bytes__never_crash_and_wrong_lengths_are_invalid),
+      cmocka_unit_test(insert__same_address_twice__stays_until_its_last_user_removes_it),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
