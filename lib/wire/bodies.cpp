@@ -65,6 +65,36 @@ Result<WindowOpened> decode_window_opened(std::span<const std::byte> body) {
   return opened;
 }
 
+Result<WindowUpdate> decode_window_update(std::span<const std::byte> body) {
+  Reader reader(body);
+  WindowUpdate update;
+  update.window = reader.u64();
+  update.rail = reader.u32();
+  update.status = static_cast<int32_t>(reader.u32());
+  update.key.address = reader.u64();
+  update.key.key = reader.u64();
+  if (!reader.ok()) return truncated("window update", body);
+  if (update.rail >= max_rails)
+    return fail(PIRN_ERR_INVALID, "window update of rail %u; allowed: 0..%zu", update.rail, max_rails - 1);
+  Status status = check_status("window update", update.status);
+  if (!status.is_ok()) return status;
+  if ((update.status == PIRN_OK) == (update.key.key == no_key))
+    return fail(PIRN_ERR_INVALID, "window update with status %d %s a key", update.status,
+                update.status == PIRN_OK ? "lacks" : "has");
+  return update;
+}
+
+Result<WindowWant> decode_window_want(std::span<const std::byte> body) {
+  Reader reader(body);
+  WindowWant want;
+  want.window = reader.u64();
+  want.rail = reader.u32();
+  if (!reader.ok()) return truncated("window request", body);
+  if (want.rail >= max_rails)
+    return fail(PIRN_ERR_INVALID, "window request for rail %u; allowed: 0..%zu", want.rail, max_rails - 1);
+  return want;
+}
+
 Result<AddressChange> decode_address(std::span<const std::byte> body) {
   Reader reader(body);
   AddressChange change;

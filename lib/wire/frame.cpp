@@ -11,7 +11,7 @@ namespace {
 constexpr uint32_t frame_magic = 0x6e726970;  // "pirn"
 constexpr size_t acknowledged_offset = 20;
 constexpr size_t notify_fields = 12;
-constexpr auto last_kind = Kind::address;
+constexpr auto last_kind = Kind::window_want;
 
 void put_header(Writer &writer, const Header &header) {
   writer.u32(frame_magic);
@@ -81,6 +81,25 @@ size_t encode_window_opened(std::span<std::byte> out, const Header &header, cons
   return frame.finish(header);
 }
 
+size_t encode_window_update(std::span<std::byte> out, const Header &header, const WindowUpdate &body) {
+  if (body.rail >= max_rails || body.status > PIRN_OK || (body.status == PIRN_OK) == (body.key.key == no_key)) return 0;
+  FrameWriter frame(out);
+  frame.body().u64(body.window);
+  frame.body().u32(body.rail);
+  frame.body().u32(static_cast<uint32_t>(body.status));
+  frame.body().u64(body.key.address);
+  frame.body().u64(body.key.key);
+  return frame.finish(header);
+}
+
+size_t encode_window_want(std::span<std::byte> out, const Header &header, const WindowWant &body) {
+  if (body.rail >= max_rails) return 0;
+  FrameWriter frame(out);
+  frame.body().u64(body.window);
+  frame.body().u32(body.rail);
+  return frame.finish(header);
+}
+
 size_t encode_address(std::span<std::byte> out, const Header &header, const AddressChange &body) {
   if (body.address.empty() || body.address.size() > max_address || body.rail >= max_rails) return 0;
   FrameWriter frame(out);
@@ -112,8 +131,6 @@ Result<Frame> decode_frame(std::span<const std::byte> bytes) {
   if (magic != frame_magic) return fail(PIRN_ERR_INVALID, "not a frame: it starts with %08x", magic);
   if (version != frame_version)
     return fail(PIRN_ERR_INVALID, "frame has version %u, this library knows %u", version, unsigned{frame_version});
-  if (kind < static_cast<uint8_t>(Kind::hello) || kind > static_cast<uint8_t>(last_kind))
-    return fail(PIRN_ERR_INVALID, "frame has unknown kind %u", unsigned{kind});
   if (own_size < header_size || own_size > bytes.size())
     return fail(PIRN_ERR_INVALID, "frame header says it has %zu bytes; allowed: %zu..%zu", own_size, header_size,
                 bytes.size());
@@ -121,6 +138,9 @@ Result<Frame> decode_frame(std::span<const std::byte> bytes) {
   frame.header.kind = static_cast<Kind>(kind);
   frame.header.token = reader.u64();
   frame.header.sequence = reader.u32();
+  const bool known = kind >= static_cast<uint8_t>(Kind::hello) && kind <= static_cast<uint8_t>(last_kind);
+  if (kind == 0 || (!known && frame.header.sequence == 0))
+    return fail(PIRN_ERR_INVALID, "frame has unknown kind %u", unsigned{kind});
   frame.header.acknowledged = reader.u32();
   frame.header.body_size = reader.u32();
   frame.header.epoch = reader.u32();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Control frames: what pirn sends in messages (in band) and, length-prefixed,
 // over the bootstrap connection. Version 1, little-endian, bounded. Unknown
-// trailing bytes of a body are skipped: newer peers may append fields.
+// trailing bytes of a body are skipped: newer peers may append fields. Frames of unknown kind are passed over; a numbered
+// one must be acknowledged, or those behind it would never be taken in.
 //
 // Header, 32 bytes:
 //   0 u32 magic "pirn"   4 u8 version   5 u8 kind   6 u16 header bytes (>= 32)
@@ -44,6 +45,8 @@ enum class Kind : uint8_t {
   window_quiesced = 13,
   bye = 14,
   address = 15,    // a rail of the sender has a new address
+  window_update = 16,  // only to those whose metadata has feature_window_update, as window_want
+  window_want = 17,
 };
 
 struct Header {
@@ -105,6 +108,21 @@ struct WindowOpened {
   bool operator==(const WindowOpened &) const = default;
 };
 
+// Where a window of the sender's is found on one of its rails from now on, and by which key; or why it is not.
+struct WindowUpdate {
+  uint64_t window = 0;
+  uint32_t rail = 0;
+  int32_t status = 0;      // PIRN_OK, or why the window cannot be reached by this rail: then no_key
+  WindowBlob::RailKey key;
+  bool operator==(const WindowUpdate &) const = default;
+};
+
+struct WindowWant {  // asks for a window_update
+  uint64_t window = 0;
+  uint32_t rail = 0;       // of the receiver
+  bool operator==(const WindowWant &) const = default;
+};
+
 struct AddressChange {
   uint32_t rail = 0;
   std::vector<std::byte> address;
@@ -124,6 +142,8 @@ size_t encode_ping(std::span<std::byte> out, const Header &header, const Ping &b
 size_t encode_notify(std::span<std::byte> out, const Header &header, const Notify &body);
 size_t encode_window_ref(std::span<std::byte> out, const Header &header, const WindowRef &body);
 size_t encode_window_opened(std::span<std::byte> out, const Header &header, const WindowOpened &body);
+size_t encode_window_update(std::span<std::byte> out, const Header &header, const WindowUpdate &body);
+size_t encode_window_want(std::span<std::byte> out, const Header &header, const WindowWant &body);
 size_t encode_address(std::span<std::byte> out, const Header &header, const AddressChange &body);
 size_t encode_empty(std::span<std::byte> out, const Header &header);  // ack, bye
 // Largest notify data that fits one control frame.
@@ -131,7 +151,8 @@ size_t notify_fragment_max();
 // Rewrites the acknowledgement of an encoded frame (retransmission).
 void patch_acknowledged(std::span<std::byte> frame, uint32_t acknowledged);
 
-// A frame as received: header checked (magic, version, sizes against frame.size()), body located.
+// A frame as received: header checked (magic, version, sizes against frame.size()), body located. A numbered frame may be
+// of a kind that this library does not know.
 struct Frame {
   Header header;
   std::span<const std::byte> body;
@@ -145,6 +166,8 @@ Result<Ping> decode_ping(std::span<const std::byte> body);
 Result<Notify> decode_notify(std::span<const std::byte> body);
 Result<WindowRef> decode_window_ref(std::span<const std::byte> body);
 Result<WindowOpened> decode_window_opened(std::span<const std::byte> body);
+Result<WindowUpdate> decode_window_update(std::span<const std::byte> body);
+Result<WindowWant> decode_window_want(std::span<const std::byte> body);
 Result<AddressChange> decode_address(std::span<const std::byte> body);
 
 }  // namespace pirn::wire

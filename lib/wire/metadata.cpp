@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Body of a metadata blob:
-//   record: instance[16] host[16] process[16] bootstrap (string)
+//   record: instance[16] host[16] process[16] bootstrap (string), u32 features unless they are 0
 //   u16 number of rails, then one record each: provider (string) protocol (string) u64 link speed
 //                                              u16 address bytes, address
 #include "wire/metadata.h"
@@ -61,6 +61,7 @@ std::vector<std::byte> encode_metadata(const Metadata &metadata) {
   writer.array(metadata.host);
   writer.array(metadata.process);
   writer.string(metadata.bootstrap, max_bootstrap);
+  if (metadata.features != 0) writer.u32(metadata.features);
   writer.end_record(record);
   writer.u16(static_cast<uint16_t>(metadata.rails.size()));
   for (const RailAddress &rail : metadata.rails) {
@@ -86,6 +87,7 @@ Result<Metadata> decode_metadata(std::span<const std::byte> blob) {
   metadata.host = fixed.array<16>();
   metadata.process = fixed.array<16>();
   metadata.bootstrap = fixed.string();
+  if (fixed.ok() && fixed.remaining() >= sizeof(uint32_t)) metadata.features = fixed.u32();
   const size_t count = reader.u16();
   if (!fixed.ok() || !reader.ok()) return fail(PIRN_ERR_INVALID, "%s is truncated before its rails", what);
   if (!is_printable(metadata.bootstrap)) return fail(PIRN_ERR_INVALID, "%s: bootstrap address is not printable", what);

@@ -22,6 +22,11 @@ constexpr size_t max_rails = 32;
 constexpr size_t max_address = 256;
 constexpr size_t max_blob = 7168;  // fits a hello in one control frame
 
+// Metadata::features: what the endpoint understands beyond the first libraries of version 1.
+constexpr uint32_t feature_window_update = 1;  // window_update, window_want, and no_key in a window blob
+
+constexpr uint64_t no_key = UINT64_MAX;  // as libfabric's: the window is not registered on that rail, its owner is to be asked
+
 struct RailAddress {
   std::string provider;              // pirn's profile name, <= 15 bytes
   std::string protocol;              // libfabric provider in use, <= 31 bytes: both ends must speak the same
@@ -36,6 +41,7 @@ struct Metadata {
   Instance process{};                // random identity of the process
   std::vector<RailAddress> rails;    // 1..max_rails
   std::string bootstrap;             // "host:port" if listening, else ""; <= 255 bytes
+  uint32_t features = 0;             // feature_*; unknown ones are passed on as they came
   bool operator==(const Metadata &) const = default;
 };
 
@@ -47,7 +53,7 @@ struct WindowBlob {
   uint32_t access = 0;               // PIRN_ACCESS_*
   struct RailKey {
     uint64_t address = 0;            // remote address of the window's first byte on that rail
-    uint64_t key = 0;
+    uint64_t key = 0;                // or no_key
     bool operator==(const RailKey &) const = default;
   };
   std::vector<RailKey> rails;        // one per rail of the owner's metadata, same order

@@ -64,6 +64,20 @@ void hello__repeated_frames__make_one_peer(void **) {
   write_works(rig);
 }
 
+// What a newer peer may say: it must not stop what comes behind it.
+void frame__numbered_and_of_unknown_kind__is_acknowledged_and_passed_over(void **) {
+  Rig rig(quick());
+  auto news = std::make_shared<Message>();
+  news->kind = static_cast<wire::Kind>(200);
+  rig.a.endpoint->control().post(*rig.a.peer, news);
+  std::vector<std::byte> message = rig.random.bytes(100);
+  pirn_transfer id = 0;
+  rig.notify(message, {}, &id);
+  assert_int_equal(rig.finish(id).status, PIRN_OK);
+  assert_true(rig.take_at_b() == message);
+  assert_int_equal(rig.b.endpoint->control().counters().malformed, 0);
+}
+
 void hello__first_frames_are_lost__comes_up_all_the_same(void **) {
   for (uint64_t lost = 1; lost <= 4; ++lost) {
     Rig rig(apart());
@@ -423,6 +437,7 @@ int main(int argc, char **argv) {
   const CMUnitTest tests[] = {
       cmocka_unit_test(hello__repeated_frames__make_one_peer),
       cmocka_unit_test(hello__first_frames_are_lost__comes_up_all_the_same),
+      cmocka_unit_test(frame__numbered_and_of_unknown_kind__is_acknowledged_and_passed_over),
       cmocka_unit_test(hello__both_sides_at_once__make_one_peer_each),
       cmocka_unit_test(hello__never_answered__is_lost_in_time),
       cmocka_unit_test(hello__own_metadata__is_refused),

@@ -31,9 +31,14 @@ inline pirn::Status decode_any(std::span<const std::byte> bytes) {
       return decode_window_opened(body).status();
     case Kind::address:
       return decode_address(body).status();
+    case Kind::window_update:
+      return decode_window_update(body).status();
+    case Kind::window_want:
+      return decode_window_want(body).status();
     case Kind::ack:
     case Kind::bye:
       return pirn::Status::ok();
   }
+  if (frame.value().header.sequence != 0) return pirn::Status::ok();  // of a newer peer
   return pirn::fail(PIRN_ERR_INTERNAL, "decode_frame let an unknown kind pass");
 }

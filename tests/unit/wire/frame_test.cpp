@@ -44,11 +44,19 @@ static void decode_frame__wrong_header__says_what_is_wrong(void **) {
   expect_error(with_u32(ping, 0, 0x20544547), "not a frame: it starts with 20544547");
   expect_error(with_u8(ping, 4, 2), "frame has version 2, this library knows 1");
   expect_error(with_u8(ping, 5, 0), "frame has unknown kind 0");
-  expect_error(with_u8(ping, 5, 16), "frame has unknown kind 16");
+  expect_error(with_u8(with_u32(ping, 16, 0), 5, 18), "frame has unknown kind 18");
+  expect_error(with_u8(with_u32(ping, 16, 0), 5, 255), "frame has unknown kind 255");
   expect_error(with_u8(ping, 6, 31), "frame header says it has 31 bytes; allowed: 32..40");
   expect_error(with_u8(ping, 6, 41), "frame header says it has 41 bytes; allowed: 32..40");
   expect_error(with_u32(ping, 24, 9), "frame says its body has 9 bytes, but 8 came");
   expect_error(with_u32(ping, 24, UINT32_MAX), "frame says its body has 4294967295 bytes, but 8 came");
+}
+
+// A newer peer's, which must be acknowledged.
+static void decode_frame__numbered_and_of_unknown_kind__is_let_through(void **) {
+  const Frame frame = decode_frame(with_u8(sample("address"), 5, 200)).value();
+  assert_int_equal(static_cast<unsigned>(frame.header.kind), 200);
+  assert_int_equal(frame.header.sequence, sample_header(Kind::address).sequence);
 }
 
 static void decode__notifications_beyond_limits__are_invalid(void **) {
@@ -87,6 +95,12 @@ static void decode__other_bodies_beyond_limits__are_invalid(void **) {
   expect_error(with_u32(sample("window_opened"), 40, 5), "window answer carries status 5, which is no outcome");
   expect_error(with_u32(sample("address"), 32, 32), "address change of rail 32; allowed: 0..31");
   expect_error(with_u8(sample("address"), 36, 0), "address change has 0 bytes of address; allowed: 1..256");
+  expect_error(with_u32(sample("window_update"), 40, 32), "window update of rail 32; allowed: 0..31");
+  expect_error(with_u32(sample("window_update"), 44, 1), "window update carries status 1, which is no outcome");
+  expect_error(with_u32(sample("window_update"), 44, static_cast<uint32_t>(PIRN_ERR_NO_MEMORY)),
+               "window update with status -31 has a key");
+  expect_error(with_u32(sample("window_no_update"), 44, 0), "window update with status 0 lacks a key");
+  expect_error(with_u32(sample("window_want"), 40, 32), "window request for rail 32; allowed: 0..31");
   Bytes bad = sample("address");
   bad.resize(32 + 6 + 257);
   put_u32(bad, 24, 6 + 257);
@@ -122,6 +136,18 @@ static void encode_address__beyond_limits__is_0(void **) {
   assert_int_equal(encode_address(frame, header, {0, {}}), 0);
   assert_int_equal(encode_address(frame, header, {max_rails, Bytes(1)}), 0);
   assert_int_equal(encode_address(frame, header, {0, Bytes(max_address)}), 32 + 6 + max_address);
+}
+
+static void encode_window_update__beyond_limits__is_0(void **) {
+  Bytes frame(max_control_frame);
+  const Header header = sample_header(Kind::window_update);
+  assert_int_equal(encode_window_update(frame, header, {1, max_rails, PIRN_OK, {0, 7}}), 0);
+  assert_int_equal(encode_window_update(frame, header, {1, 0, PIRN_OK, {0, no_key}}), 0);
+  assert_int_equal(encode_window_update(frame, header, {1, 0, PIRN_ERR_IO, {0, 7}}), 0);
+  assert_int_equal(encode_window_update(frame, header, {1, 0, 1, {0, 7}}), 0);
+  assert_int_equal(encode_window_update(frame, header, {1, max_rails - 1, PIRN_OK, {0, 7}}), header_size + 32);
+  assert_int_equal(encode_window_want(frame, header, {1, max_rails}), 0);
+  assert_int_equal(encode_window_want(frame, header, {1, max_rails - 1}), header_size + 12);
 }
 
 static void encode_hello__metadata_at_its_limit__fits_one_control_frame(void **) {
@@ -187,12 +213,14 @@ static void round_trip__random_frames__are_equal(void **) {
 int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(decode_frame__wrong_header__says_what_is_wrong),
+      cmocka_unit_test(decode_frame__numbered_and_of_unknown_kind__is_let_through),
       cmocka_unit_test(decode__notifications_beyond_limits__are_invalid),
       cmocka_unit_test(decode__hello_beyond_limits__is_invalid),
       cmocka_unit_test(decode__other_bodies_beyond_limits__are_invalid),
       cmocka_unit_test(encode_notify__largest_fragment__fills_one_control_frame),
       cmocka_unit_test(encode__too_little_room__is_0_and_writes_nothing_beyond),
       cmocka_unit_test(encode_address__beyond_limits__is_0),
+      cmocka_unit_test(encode_window_update__beyond_limits__is_0),
       cmocka_unit_test(encode_hello__metadata_at_its_limit__fits_one_control_frame),
       cmocka_unit_test(encode_welcome__reason_too_long_or_unprintable__is_tamed),
       cmocka_unit_test(patch_acknowledged__encoded_frame__changes_only_that_field),

@@ -97,6 +97,15 @@ void check_window_frames(const std::string &prefix) {
   assert_true(decode_window_ref(frame_of(open).body).value() == (WindowRef{5, 6}));
   check_header(frame_of(opened), Kind::window_opened);
   assert_true(decode_window_opened(frame_of(opened).body).value() == (WindowOpened{5, PIRN_ERR_WINDOW_GONE}));
+  const Bytes update = golden(prefix + "window_update"), no_update = golden(prefix + "window_no_update");
+  check_header(frame_of(update), Kind::window_update);
+  assert_true(decode_window_update(frame_of(update).body).value() ==
+              (WindowUpdate{5, 31, PIRN_OK, {0x7f0012345000, 0xdeadbeefcafe}}));
+  assert_true(decode_window_update(frame_of(no_update).body).value() ==
+              (WindowUpdate{5, 0, PIRN_ERR_NO_MEMORY, {0, no_key}}));
+  const Bytes want = golden(prefix + "window_want");
+  check_header(frame_of(want), Kind::window_want);
+  assert_true(decode_window_want(frame_of(want).body).value() == (WindowWant{5, 31}));
 }
 
 void check_control(const std::string &prefix) {
@@ -129,6 +138,7 @@ static void encode__every_sample__is_the_golden_file_byte_for_byte(void **) {
 
 static void decode__golden_blobs__have_the_known_fields(void **) {
   assert_true(decode_metadata(golden("metadata")).value() == sample_metadata());
+  assert_true(decode_metadata(golden("metadata_features")).value() == sample_metadata_with_features());
   assert_true(decode_window(golden("window")).value() == sample_window());
 }
 
@@ -139,8 +149,8 @@ static void decode__golden_frames__have_the_known_fields(void **) {
 }
 
 static void decode__blobs_of_a_newer_peer__skip_the_appended_fields(void **) {
-  assert_true(golden("newer_metadata").size() > golden("metadata").size());
-  assert_true(decode_metadata(golden("newer_metadata")).value() == sample_metadata());
+  assert_true(golden("newer_metadata_features").size() > golden("metadata_features").size());
+  assert_true(decode_metadata(golden("newer_metadata_features")).value() == sample_metadata_with_features());
   assert_true(decode_window(golden("newer_window")).value() == sample_window());
 }
 

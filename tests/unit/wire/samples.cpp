@@ -99,6 +99,12 @@ Metadata sample_metadata() {
   return metadata;
 }
 
+Metadata sample_metadata_with_features() {
+  Metadata metadata = sample_metadata();
+  metadata.features = 0x80000001;
+  return metadata;
+}
+
 WindowBlob sample_window() {
   WindowBlob window;
   window.instance = counting<16>(0x10);
@@ -136,7 +142,9 @@ Header sample_header(Kind kind) {
 }
 
 std::vector<Sample> blob_samples() {
-  return {{"metadata", encode_metadata(sample_metadata())}, {"window", encode_window(sample_window())}};
+  return {{"metadata", encode_metadata(sample_metadata())},
+          {"metadata_features", encode_metadata(sample_metadata_with_features())},
+          {"window", encode_window(sample_window())}};
 }
 
 std::vector<Sample> frame_samples() {
@@ -161,11 +169,21 @@ std::vector<Sample> frame_samples() {
   add("window_quiesced", [](Out out) { return encode_window_ref(out, sample_header(Kind::window_quiesced), {5, 0}); });
   add("bye", [](Out out) { return encode_empty(out, sample_header(Kind::bye)); });
   add("address", [](Out out) { return encode_address(out, sample_header(Kind::address), sample_address()); });
+  add("window_update", [](Out out) {
+    return encode_window_update(out, sample_header(Kind::window_update),
+                                {5, 31, PIRN_OK, {0x7f0012345000, 0xdeadbeefcafe}});
+  });
+  add("window_no_update", [](Out out) {
+    return encode_window_update(out, sample_header(Kind::window_update), {5, 0, PIRN_ERR_NO_MEMORY, {0, no_key}});
+  });
+  add("window_want", [](Out out) { return encode_window_want(out, sample_header(Kind::window_want), {5, 31}); });
   return samples;
 }
 
 std::vector<Sample> newer_blob_samples() {
   std::vector<Sample> samples = blob_samples();
+  // What is appended to metadata without features would be taken for them.
+  std::erase_if(samples, [](const Sample &sample) { return sample.name == "metadata"; });
   for (Sample &sample : samples) sample = {"newer_" + sample.name, newer_blob(sample.bytes)};
   return samples;
 }

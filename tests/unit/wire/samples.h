@@ -17,6 +17,7 @@ struct Sample {
 };
 
 pirn::wire::Metadata sample_metadata();
+pirn::wire::Metadata sample_metadata_with_features();
 pirn::wire::WindowBlob sample_window();
 pirn::wire::Hello sample_hello();
 pirn::wire::Notify sample_notify();
@@ -31,7 +32,7 @@ std::array<uint8_t, N> counting(uint8_t first) {
 
 std::vector<Sample> blob_samples();        // version 1
 std::vector<Sample> frame_samples();       // version 1, one of each kind
-std::vector<Sample> newer_blob_samples();  // decode to the same values as version 1
+std::vector<Sample> newer_blob_samples();  // decode to the same values as version 1 with all the fields that are known today
 std::vector<Sample> newer_frame_samples();
 
 // Corrects size and checksum of a blob whose body was changed.
