@@ -32,4 +32,11 @@ std::vector<fabric::Nic> near(const topo::Machine &machine, const topo::Place &p
   return chosen;
 }
 
+std::vector<bool> far(const topo::Machine &machine, const topo::Place &place, const std::vector<fabric::Nic> &nics) {
+  if (nics.size() < 2 || nics.front().profile->ip_addressed) return std::vector<bool>(nics.size());
+  std::vector<bool> result(nics.size(), true);
+  for (size_t index : topo::rank(machine, place, pci_addresses(nics)).nearest) result[index] = false;
+  return result;
+}
+
 }  // namespace pirn::core

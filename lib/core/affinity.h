@@ -21,4 +21,7 @@ std::vector<topo::NicAddress> pci_addresses(const std::vector<fabric::Nic> &nics
 // The NICs that `place` prefers, in the given order. NICs addressed by IP are interfaces, not devices: they stay.
 std::vector<fabric::Nic> near(const topo::Machine &machine, const topo::Place &place, std::vector<fabric::Nic> nics);
 
+// Of each NIC: others among them are nearer to `place`. NICs addressed by IP never are.
+std::vector<bool> far(const topo::Machine &machine, const topo::Place &place, const std::vector<fabric::Nic> &nics);
+
 }  // namespace pirn::core

@@ -115,6 +115,18 @@ bool Control::deliver(Peer &peer, const Mailbox::Early &frame) {
       problem = body.status();
       break;
     }
+    case wire::Kind::window_update: {
+      auto body = wire::decode_window_update(frame.body);
+      if (body.is_ok()) endpoint_.windows().updated(peer, body.value());
+      problem = body.status();
+      break;
+    }
+    case wire::Kind::window_want: {
+      auto body = wire::decode_window_want(frame.body);
+      if (body.is_ok()) endpoint_.windows().wanted(peer, body.value());
+      problem = body.status();
+      break;
+    }
     case wire::Kind::address: {
       auto body = wire::decode_address(frame.body);
       if (body.is_ok()) endpoint_.paths().address_changed(peer, body.value());
@@ -242,6 +254,9 @@ size_t Control::encode(Peer &peer, const OutFrame &frame, std::span<std::byte> o
     return wire::encode_window_ref(out, head, *reference);
   if (auto *opened = std::get_if<wire::WindowOpened>(&message.body))
     return wire::encode_window_opened(out, head, *opened);
+  if (auto *update = std::get_if<wire::WindowUpdate>(&message.body))
+    return wire::encode_window_update(out, head, *update);
+  if (auto *want = std::get_if<wire::WindowWant>(&message.body)) return wire::encode_window_want(out, head, *want);
   if (auto *address = std::get_if<wire::AddressChange>(&message.body)) return wire::encode_address(out, head, *address);
   return wire::encode_empty(out, head);
 }

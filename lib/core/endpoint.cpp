@@ -19,6 +19,7 @@ Endpoint::Endpoint(Context &context, const EndpointOptions &options, NicChoice c
       demand_(options),
       place_(choice.place),
       nics_(std::move(choice.nics)),
+      far_(std::move(choice.far)),
       mode_(options.progress),
       driver_(*this, options.progress, context.settings().spin_time),
       ops_(context.settings().max_transfers),
@@ -35,7 +36,11 @@ Endpoint::Endpoint(Context &context, const EndpointOptions &options, NicChoice c
 Result<std::unique_ptr<Endpoint>> Endpoint::open(Context &context, const EndpointOptions &options) {
   auto choice = choose(context, options);
   if (!choice.is_ok()) return choice.status();
-  std::unique_ptr<Endpoint> endpoint(new Endpoint(context, options, choice.take()));
+  return open(context, options, choice.take());
+}
+
+Result<std::unique_ptr<Endpoint>> Endpoint::open(Context &context, const EndpointOptions &options, NicChoice choice) {
+  std::unique_ptr<Endpoint> endpoint(new Endpoint(context, options, std::move(choice)));
   Status opened = endpoint->open_parts();
   if (!opened.is_ok()) return opened;
   return endpoint;
@@ -44,14 +49,15 @@ Result<std::unique_ptr<Endpoint>> Endpoint::open(Context &context, const Endpoin
 Status Endpoint::open_parts() {
   if (!driver_.open()) return fail(PIRN_ERR_NO_MEMORY, "no descriptors left: %s", strerror(errno));
   for (const fabric::Nic &nic : nics_) {
-    auto rail = RailSlot::open(static_cast<uint16_t>(rails_.size()), nic, context_.calls(), log(), settings());
+    const size_t index = rails_.size();
+    auto rail = RailSlot::open(static_cast<uint16_t>(index), nic, far_[index], context_.calls(), log(), settings());
     if (!rail.is_ok()) return rail.status();
     rails_.push_back(rail.take());
     int fd = rails_.back()->fabric().wait_fd();
     if (fd >= 0) driver_.add_fd(fd);
     else without_fd_ = true;
   }
-  memory_ = std::make_unique<Memory>(rails_, instance_);
+  memory_ = std::make_unique<Memory>(rails_, instance_, log());
   bootstrap_ = std::make_unique<bootstrap::Bootstrap>(members_, settings(), log());
   driver_.add_fd(bootstrap_->poll_fd());
   if (rails_.front()->fabric().profile().same_process_only) join_neighbours(*this);
@@ -230,6 +236,8 @@ void Endpoint::rail_was_reset(RailSlot &rail, const Status &status, bool address
     rail.set_open();
     paths_.rail_opened(rail);
   }
+  // Before the address: a key of the old endpoint is never used at the new one.
+  windows_.rail_was_reset(rail);
   if (!address_changed) return;
   auto address = rail.fabric().address();
   members_.each([&](Peer &peer) {

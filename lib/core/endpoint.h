@@ -56,6 +56,8 @@ struct Prepared {
 class Endpoint {
  public:
   static Result<std::unique_ptr<Endpoint>> open(Context &context, const EndpointOptions &options);
+  // The same with NICs chosen already, at least one of them near.
+  static Result<std::unique_ptr<Endpoint>> open(Context &context, const EndpointOptions &options, NicChoice choice);
   ~Endpoint();
 
   // -- Bring-up (endpoint_peers.cpp)
@@ -175,6 +177,7 @@ class Endpoint {
   NicDemand demand_;
   std::optional<topo::Place> place_;  // what its NICs were to be near to
   std::vector<fabric::Nic> nics_;
+  std::vector<bool> far_;  // of them
   wire::Instance instance_{};
   ProgressMode mode_;
   Driver driver_;

@@ -24,8 +24,9 @@ std::string Endpoint::explain_rail(RailSlot &rail, uint64_t now) {
       rail.open() ? "open, " + load(pieces, rail.backlog)
                   : text("out of order for %s: %s; opened again %s", ago(rail.closed_at(), now).c_str(),
                          rail.trouble().c_str(), when(rail.retry_at(), now).c_str());
-  return text("rail %u: %s (%s, %s): %s\n", rail.index(), rail.fabric().name().c_str(),
-              rail.fabric().printable_address().c_str(), speed_text(rail.link_speed()).c_str(), state.c_str());
+  return text("rail %u: %s (%s, %s%s): %s\n", rail.index(), rail.fabric().name().c_str(),
+              rail.fabric().printable_address().c_str(), speed_text(rail.link_speed()).c_str(),
+              rail.far() ? ", far: memory is registered there when first carried" : "", state.c_str());
 }
 
 std::string Endpoint::explain() {

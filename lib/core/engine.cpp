@@ -92,6 +92,7 @@ bool Engine::issue(Op &op) {
         break;
       case Step::wait:
       case Step::refused:
+      case Step::unready:
         return false;
       case Step::ended:
         return true;
@@ -105,8 +106,21 @@ bool Engine::only_large(const Op &op) const {
       [&](const Peer &peer) { return peer.pending.any([&](const Op &other) { return &other != &op; }); });
 }
 
-// Gathers as much of the op from `cursor` on as fits one message of the path's rail, at most `limit` bytes.
-// PIRN_IN_PROGRESS: the window is not confirmed yet; an error: it is gone.
+// Whether both ends of the segment can be used by this path. PIRN_IN_PROGRESS: the window is not confirmed yet; AGAIN: not
+// by this path, or not yet; another error: the window is gone.
+pirn_status Engine::reach(const Segment &segment, const Path &path) {
+  Window &window = *segment.window;
+  if (window.state != WindowState::open)
+    return window.state == WindowState::opening ? PIRN_IN_PROGRESS : window.gone_status;
+  if (!window.keys[path.remote].known()) {
+    endpoint_.windows().want(window, path.remote);
+    return PIRN_ERR_AGAIN;
+  }
+  return endpoint_.memory().reach(*segment.region->memory, path.local) ? PIRN_OK : PIRN_ERR_AGAIN;
+}
+
+// Gathers as much of the op from `cursor` on as fits one message of the path's rail, at most `limit` bytes. Errors as of
+// reach(), if nothing fits.
 pirn_status Engine::build(Op &op, const Path &path, Cursor &cursor, uint64_t limit, Parts *parts) {
   RailSlot &rail = *endpoint_.rails()[path.local];
   const fabric::Limits &limits = rail.limits();
@@ -117,15 +131,15 @@ pirn_status Engine::build(Op &op, const Path &path, Cursor &cursor, uint64_t lim
       cursor = {cursor.element + 1, 0};
       continue;
     }
-    if (segment.window->state != WindowState::open) {
+    if (pirn_status status = reach(segment, path); status != PIRN_OK) {
       if (parts->count > 0) break;
-      return segment.window->state == WindowState::opening ? PIRN_IN_PROGRESS : segment.window->gone_status;
+      return status;
     }
     uint64_t length = std::min(segment.length - cursor.offset, limit - parts->bytes);
-    const wire::WindowBlob::RailKey &key = segment.window->blob.rails[path.remote];
+    const wire::WindowBlob::RailKey &key = segment.window->keys[path.remote];
     std::byte *local = segment.region->address() + segment.local_offset + cursor.offset;
     uint64_t remote = key.address + segment.remote_offset + cursor.offset;
-    void *descriptor = fabric::Rail::descriptor(segment.region->memory->registrations[path.local]);
+    void *descriptor = fabric::Rail::descriptor(segment.region->memory->rails[path.local].registration);
     size_t last = parts->count - 1;
     if (parts->count > 0 && parts->remote[last].key == key.key && parts->descriptors[last] == descriptor &&
         parts->remote[last].address + parts->remote[last].length == remote &&
@@ -149,13 +163,13 @@ pirn_status Engine::build(Op &op, const Path &path, Cursor &cursor, uint64_t lim
 // By the best path that takes it.
 Engine::Step Engine::issue_one(Op &op) {
   Peer &peer = *op.peer;
-  uint64_t refused = 0;
+  uint64_t refused = 0, unready = 0;
   for (;;) {
-    size_t path = endpoint_.paths().choose(peer, op, refused);
+    size_t path = endpoint_.paths().choose(peer, op, refused | unready);
     if (path == Paths::none) break;
     Step step = issue_on(op, path);
-    if (step != Step::refused) return step;
-    refused |= 1ull << path;
+    if (step != Step::refused && step != Step::unready) return step;
+    (step == Step::refused ? refused : unready) |= 1ull << path;
   }
   if (refused != 0) endpoint_.health().post_refused(peer);
   return Step::wait;
@@ -172,6 +186,7 @@ Engine::Step Engine::issue_on(Op &op, size_t index) {
   Cursor cursor = range.start;
   pirn_status built = build(op, path, cursor, std::min(range.bytes, largest), &parts);
   if (built == PIRN_IN_PROGRESS) return Step::wait;
+  if (built == PIRN_ERR_AGAIN) return Step::unready;
   if (built != PIRN_OK) {
     end(op, built, "the window was withdrawn by its owner");
     return Step::ended;

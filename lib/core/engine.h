@@ -52,12 +52,13 @@ class Engine {
     size_t count = 0;
     uint64_t bytes = 0;
   };
-  enum class Step : uint8_t { again, wait, refused, ended };
+  enum class Step : uint8_t { again, wait, refused, unready, ended };
 
   bool may_issue(const Op &op, const Peer &peer) const;
   bool issue(Op &op);  // true: nothing is left to hand over (or the op has ended)
   Step issue_one(Op &op);
   Step issue_on(Op &op, size_t path);
+  pirn_status reach(const Segment &segment, const Path &path);
   pirn_status build(Op &op, const Path &path, Cursor &cursor, uint64_t limit, Parts *parts);
   void data_done(Op &op);
   void piece_failed(Op &op, const Range &range, size_t path, int error, int provider_error, const char *text);

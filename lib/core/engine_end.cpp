@@ -57,6 +57,7 @@ void Engine::piece_failed(Op &op, const Range &range, size_t path, int error, in
   if (transport && !endpoint_.paths().failed(peer, path, words))
     endpoint_.health().suspect(peer, words + Paths::troubles(peer), true);
   if (op.phase != OpPhase::moving) return;
+  if (transport) endpoint_.windows().doubt(op, range, rail, peer.paths[path].remote);
   if (!transport) {
     end(op, status_of(error), words);
     return;

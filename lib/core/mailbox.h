@@ -20,7 +20,9 @@ struct Op;
 
 struct Message {
   wire::Kind kind{};
-  std::variant<std::monostate, wire::WindowRef, wire::WindowOpened, wire::AddressChange, std::vector<std::byte>> body;
+  std::variant<std::monostate, wire::WindowRef, wire::WindowOpened, wire::WindowUpdate, wire::WindowWant,
+               wire::AddressChange, std::vector<std::byte>>
+      body;
   Op *op = nullptr;  // notify: completes when the last fragment is acknowledged; nullptr once the op has ended
 };
 

@@ -1,32 +1,73 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/memory.h"
 
+#include "base/clock.h"
 #include "base/random.h"
 
 namespace pirn::core {
 
 Memory::~Memory() {
-  for (auto &entry : advertised_) deregister_all(entry.second->registrations);
-  for (auto &entry : local_) deregister_all(entry.second->registrations);
+  for (auto &entry : advertised_) deregister_all(entry.second->rails);
+  for (auto &entry : local_) deregister_all(entry.second->rails);
   for (Region *region : regions_) delete region;
 }
 
-Status Memory::register_range(void *address, uint64_t length, uint32_t access,
-                              std::vector<fabric::Registration *> *out) {
-  for (auto &rail : rails_) {
-    auto made = rail->fabric().register_memory(address, length, access);
+// On all near rails, or on none.
+Status Memory::register_near(void *address, uint64_t length, uint32_t access, std::vector<OnRail> *out) {
+  out->resize(rails_.size());
+  for (size_t i = 0; i < rails_.size(); ++i) {
+    if (rails_[i]->far()) continue;
+    auto made = rails_[i]->fabric().register_memory(address, length, access);
     if (!made.is_ok()) {
       deregister_all(*out);
-      out->clear();
       return made.status();
     }
-    out->push_back(made.value());
+    (*out)[i].registration = made.value();
   }
   return Status::ok();
 }
 
-void Memory::deregister_all(const std::vector<fabric::Registration *> &registrations) {
-  for (size_t i = 0; i < registrations.size(); ++i) rails_[i]->fabric().deregister(registrations[i]);
+void Memory::deregister_all(const std::vector<OnRail> &registrations) {
+  for (size_t i = 0; i < registrations.size(); ++i) rails_[i]->fabric().deregister(registrations[i].registration);
+}
+
+bool Memory::reach(OnRail &there, size_t rail, void *address, uint64_t length, uint32_t access) {
+  constexpr uint64_t retry_after = ns_per_s;
+  if (there.registration) return true;
+  const uint64_t now = coarse_ns();
+  if (now < there.retry_at) return false;
+  auto made = rails_[rail]->fabric().register_memory(address, length, access);
+  if (made.is_ok()) {
+    there.registration = made.value();
+    return true;
+  }
+  there.retry_at = now + retry_after;
+  log_.write(PIRN_LOG_WARN, "rail %zu is far and carries nothing of %llu bytes at %p: %s", rail,
+             static_cast<unsigned long long>(length), address, made.error().text.c_str());
+  return false;
+}
+
+bool Memory::reach(Advertised &window, size_t rail) {
+  OnRail &there = window.rails[rail];
+  if (there.registration) return true;
+  if (!reach(there, rail, window.address, window.blob.length, window.blob.access)) return false;
+  window.keys[rail] = key_of(window, rail);
+  return true;
+}
+
+bool Memory::rekeyed(Advertised &window, size_t rail) {
+  if (!window.rails[rail].registration) return false;
+  const wire::WindowBlob::RailKey key = key_of(window, rail);
+  if (key == window.keys[rail]) return false;
+  window.keys[rail] = key;
+  return true;
+}
+
+wire::WindowBlob::RailKey Memory::key_of(const Advertised &window, size_t rail) const {
+  const fabric::Registration *registration = window.rails[rail].registration;
+  if (!registration) return {0, wire::no_key};
+  return {reinterpret_cast<uint64_t>(window.address) - rails_[rail]->fabric().remote_base(registration),
+          fabric::Rail::key(registration)};
 }
 
 Result<Region *> Memory::add(Endpoint *endpoint, void *address, uint64_t length) {
@@ -35,7 +76,7 @@ Result<Region *> Memory::add(Endpoint *endpoint, void *address, uint64_t length)
     auto memory = std::make_unique<LocalMemory>();
     memory->address = static_cast<std::byte *>(address);
     memory->length = length;
-    Status status = register_range(address, length, 0, &memory->registrations);
+    Status status = register_near(address, length, 0, &memory->rails);
     if (!status.is_ok()) return status;
     found = local_.emplace(Range{address, length}, std::move(memory)).first;
   }
@@ -58,7 +99,7 @@ Status Memory::remove(Region *region) {
   regions_.erase(region);
   delete region;
   if (--memory->regions == 0) {
-    deregister_all(memory->registrations);
+    deregister_all(memory->rails);
     local_.erase({memory->address, memory->length});
   }
   return Status::ok();
@@ -66,8 +107,8 @@ Status Memory::remove(Region *region) {
 
 Result<Advertised *> Memory::advertise(Region *region, uint64_t offset, uint64_t length, uint32_t access) {
   auto window = std::make_unique<Advertised>();
-  std::byte *address = region->address() + offset;
-  Status status = register_range(address, length, access, &window->registrations);
+  window->address = region->address() + offset;
+  Status status = register_near(window->address, length, access, &window->rails);
   if (!status.is_ok()) return status;
   window->region = region;
   window->blob.instance = instance_;
@@ -75,12 +116,8 @@ Result<Advertised *> Memory::advertise(Region *region, uint64_t offset, uint64_t
   window->blob.capability = random_u64();
   window->blob.length = length;
   window->blob.access = access;
-  for (size_t i = 0; i < rails_.size(); ++i) {
-    fabric::Rail &rail = rails_[i]->fabric();
-    auto virtual_address = reinterpret_cast<uint64_t>(address);
-    window->blob.rails.push_back(
-        {virtual_address - rail.remote_base(window->registrations[i]), fabric::Rail::key(window->registrations[i])});
-  }
+  for (size_t i = 0; i < rails_.size(); ++i) window->keys.push_back(key_of(*window, i));
+  window->blob.rails = window->keys;
   ++region->windows;
   Advertised *made = window.get();
   advertised_.emplace(made->blob.window, std::move(window));
@@ -93,7 +130,7 @@ Advertised *Memory::find(uint64_t window) {
 }
 
 void Memory::erase(Advertised *window) {
-  deregister_all(window->registrations);
+  deregister_all(window->rails);
   --window->region->windows;
   advertised_.erase(window->blob.window);
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Regions, the windows we advertise, and the windows we import. Guarded by the
 // endpoint's lock.
+//
+// Memory is registered at once on the rails that are near to it, and on a far one when that is to carry it.
 #pragma once
 
 #include "base/result.h"
@@ -21,11 +23,16 @@ namespace pirn::core {
 class Endpoint;
 struct Peer;
 
-// One registration on every rail for local use, shared by the regions of the same range.
+struct OnRail {
+  fabric::Registration *registration = nullptr;  // nullptr: not yet, or refused
+  uint64_t retry_at = 0;                         // refused: not tried again before
+};
+
+// Registrations for local use, shared by the regions of the same range.
 struct LocalMemory {
   std::byte *address = nullptr;
   uint64_t length = 0;
-  std::vector<fabric::Registration *> registrations;  // per rail
+  std::vector<OnRail> rails;
   uint32_t regions = 0;
 };
 
@@ -42,18 +49,29 @@ struct Region {
 // Memory of ours that is open to peers, with a registration of its own that carries exactly the window's rights.
 struct Advertised {
   Region *region = nullptr;
-  wire::WindowBlob blob;
-  std::vector<fabric::Registration *> registrations;  // per rail
+  std::byte *address = nullptr;
+  wire::WindowBlob blob;  // as advertised: importers prove themselves by it
+  std::vector<OnRail> rails;
+  std::vector<wire::WindowBlob::RailKey> keys;  // per rail, of today
   std::set<Peer *> importers;
   bool withdrawing = false;
 };
 
 enum class WindowState : uint8_t { opening, open, gone };
 
+// How an imported window is reached by one rail of its owner.
+struct WindowKey : wire::WindowBlob::RailKey {
+  uint64_t ask_at = 0;  // without a key: the owner is asked for it, but not before
+
+  bool known() const { return key != wire::no_key; }
+  void forget() { *this = {{0, wire::no_key}, 0}; }
+};
+
 // Memory of a peer's that we imported.
 struct Window {
   Peer *peer = nullptr;
-  wire::WindowBlob blob;
+  wire::WindowBlob blob;        // as imported
+  std::vector<WindowKey> keys;  // per rail of the peer, of today as far as we were told
   WindowState state = WindowState::opening;
   uint64_t handles = 0;
   pirn_status gone_status = PIRN_ERR_WINDOW_GONE;
@@ -63,11 +81,19 @@ struct Window {
 
 class Memory {
  public:
-  Memory(Rails &rails, const wire::Instance &instance) : rails_(rails), instance_(instance) {}
+  Memory(Rails &rails, const wire::Instance &instance, const Log &log)
+      : rails_(rails), instance_(instance), log_(log) {}
   ~Memory();
 
   Result<Region *> add(Endpoint *endpoint, void *address, uint64_t length);
   Status remove(Region *region);
+  // Registers on that rail now unless it is done; false: refused, perhaps a moment ago.
+  bool reach(LocalMemory &memory, size_t rail) {
+    return memory.rails[rail].registration || reach(memory.rails[rail], rail, memory.address, memory.length, 0);
+  }
+  bool reach(Advertised &window, size_t rail);
+  // After a reset of the rail, whose registrations may have other keys now; false: this one's is as it was.
+  bool rekeyed(Advertised &window, size_t rail);
 
   Result<Advertised *> advertise(Region *region, uint64_t offset, uint64_t length, uint32_t access);
   Advertised *find(uint64_t window);
@@ -79,11 +105,14 @@ class Memory {
 
  private:
   using Range = std::pair<void *, uint64_t>;
-  Status register_range(void *address, uint64_t length, uint32_t access, std::vector<fabric::Registration *> *out);
-  void deregister_all(const std::vector<fabric::Registration *> &registrations);
+  Status register_near(void *address, uint64_t length, uint32_t access, std::vector<OnRail> *out);
+  bool reach(OnRail &there, size_t rail, void *address, uint64_t length, uint32_t access);
+  wire::WindowBlob::RailKey key_of(const Advertised &window, size_t rail) const;
+  void deregister_all(const std::vector<OnRail> &registrations);
 
   Rails &rails_;
   wire::Instance instance_;
+  const Log &log_;
   std::map<Range, std::unique_ptr<LocalMemory>> local_;
   std::set<Region *> regions_;
   std::unordered_map<uint64_t, std::unique_ptr<Advertised>> advertised_;

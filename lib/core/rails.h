@@ -29,14 +29,16 @@ class RailSlot {
   // Sends that may be in flight besides data, so that control frames are never locked out by bulk.
   static constexpr uint32_t send_buffers = 32;
 
-  static Result<std::unique_ptr<RailSlot>> open(uint16_t index, const fabric::Nic &nic, const fabric::Calls &calls,
-                                                const Log &log, const Settings &settings);
+  // `far`: others are nearer to the endpoint's memory.
+  static Result<std::unique_ptr<RailSlot>> open(uint16_t index, const fabric::Nic &nic, bool far,
+                                                const fabric::Calls &calls, const Log &log, const Settings &settings);
   ~RailSlot();
 
   fabric::Rail &fabric() { return *fabric_; }
   const fabric::Limits &limits() const { return limits_; }
   uint64_t link_speed() const { return link_speed_; }
   uint16_t index() const { return index_; }
+  bool far() const { return far_; }
 
   // Pieces. acquire() returns nullptr when the rail's depth is used up.
   Piece *acquire();
@@ -95,6 +97,7 @@ class RailSlot {
   void forget_buffers();  // after a reset nothing is posted any more
   bool in_flight_to(fabric::FabricAddress address);
   uint16_t index_ = 0;
+  bool far_ = false;
   uint64_t link_speed_ = 0;
   std::unique_ptr<fabric::Rail> fabric_;
   fabric::Limits limits_{};

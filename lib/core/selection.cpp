@@ -7,12 +7,14 @@ NicDemand demand_of_settings(const Settings &settings) { return {settings.provid
 
 static NicChoice narrow(const NicDemand &demand, std::vector<fabric::Nic> nics, const topo::Machine *machine,
                         const topo::Place &place) {
-  NicChoice choice{std::move(nics), {}};
+  NicChoice choice{std::move(nics), {}, {}};
   if (machine && !demand.listed() && choice.nics.size() > 1) {
     choice.nics = near(*machine, place, std::move(choice.nics));
     choice.place = place;
   }
   if (choice.nics.size() > wire::max_rails) choice.nics.resize(wire::max_rails);
+  if (machine && demand.listed()) choice.far = far(*machine, place, choice.nics);
+  choice.far.resize(choice.nics.size());
   return choice;
 }
 
@@ -28,10 +30,11 @@ Result<NicChoice> choose(Context &context, const NicDemand &demand) {
   if (!nics.is_ok()) return nics.status();
   const size_t offered = nics.value().size();
   // The machine is looked at only where it matters: that takes a while.
-  const bool ranked = !demand.listed() && offered > 1 && context.machine().is_ok();
+  const bool ranked = offered > 1 && (!demand.listed() || !nics.value().front().profile->ip_addressed) &&
+                      context.machine().is_ok();
   const topo::Machine *machine = ranked ? &context.machine().value() : nullptr;
   NicChoice choice = narrow(demand, nics.take(), machine, ranked ? here(*machine) : topo::Place{});
-  if (choice.nics.size() < offered && ranked)
+  if (choice.nics.size() < offered && choice.place)
     context.log().write(PIRN_LOG_INFO, "%zu of %zu NICs are used, those near to this process; PIRN_NICS chooses others",
                         choice.nics.size(), offered);
   return choice;

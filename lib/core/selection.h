@@ -24,6 +24,7 @@ NicDemand demand_of_settings(const Settings &settings);
 
 struct NicChoice {
   std::vector<fabric::Nic> nics;
+  std::vector<bool> far;             // of each: listed, but others of the list are nearer
   std::optional<topo::Place> place;  // what they were to be near to; nothing if that did not matter
 };
 

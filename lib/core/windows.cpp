@@ -21,6 +21,8 @@ static uint64_t digest(const wire::WindowBlob &blob) {
   return word;
 }
 
+static bool takes_updates(const Peer &peer) { return (peer.metadata.features & wire::feature_window_update) != 0; }
+
 static Window *find(const Peer &peer, uint64_t id) {
   for (Window *window : peer.windows)
     if (window->blob.window == id && window->state != WindowState::gone) return window;
@@ -49,6 +51,7 @@ Result<Window *> Windows::import(Peer &peer, const wire::WindowBlob &blob) {
   auto window = std::make_unique<Window>();
   window->peer = &peer;
   window->blob = blob;
+  for (const wire::WindowBlob::RailKey &key : blob.rails) window->keys.push_back({key, 0});
   window->handles = 1;
   Window *made = window.get();
   imported_.emplace(made, std::move(window));
@@ -99,10 +102,67 @@ void Windows::open(Peer &peer, const wire::WindowRef &body) {
   if (!window || window->withdrawing) status = PIRN_ERR_WINDOW_GONE;
   else if (digest(window->blob) != body.capability) status = PIRN_ERR_ACCESS;
   else window->importers.insert(&peer);
+  for (size_t rail = 0; status == PIRN_OK && rail < window->keys.size(); ++rail)
+    if (window->keys[rail] != window->blob.rails[rail]) tell(peer, *window, rail, PIRN_OK);
   auto message = std::make_shared<Message>();
   message->kind = wire::Kind::window_opened;
   message->body = wire::WindowOpened{body.window, status};
   endpoint_.control().post(peer, std::move(message));
+}
+
+void Windows::updated(Peer &peer, const wire::WindowUpdate &body) {
+  constexpr uint64_t ask_again_after = 200 * ns_per_ms;
+  for (Window *window : peer.windows) {
+    if (window->blob.window != body.window || body.rail >= window->keys.size()) continue;
+    if (body.key.address > UINT64_MAX - (window->blob.length - 1)) continue;  // it would wrap around
+    static_cast<wire::WindowBlob::RailKey &>(window->keys[body.rail]) = body.key;
+    window->keys[body.rail].ask_at = body.status == PIRN_OK ? 0 : coarse_ns() + ask_again_after;
+  }
+  endpoint_.engine().wake(peer);
+}
+
+void Windows::want(Window &window, uint16_t rail) {
+  if (!takes_updates(*window.peer) || coarse_ns() < window.keys[rail].ask_at) return;
+  window.keys[rail].ask_at = UINT64_MAX;
+  auto message = std::make_shared<Message>();
+  message->kind = wire::Kind::window_want;
+  message->body = wire::WindowWant{window.blob.window, rail};
+  endpoint_.control().post(*window.peer, std::move(message));
+}
+
+void Windows::doubt(const Op &op, const Range &range, const RailSlot &local, uint16_t remote) {
+  if (!local.limits().endpoint_keys || !takes_updates(*op.peer)) return;  // both ends are of one provider
+  uint64_t left = range.bytes;
+  for (Cursor at = range.start; left > 0 && at.element < op.count; at = {at.element + 1, 0}) {
+    const Segment segment = op.element(at.element);
+    const uint64_t part = std::min(left, segment.length - at.offset);
+    if (part > 0 && segment.window->keys[remote].known()) segment.window->keys[remote].forget();
+    left -= part;
+  }
+}
+
+void Windows::tell(Peer &peer, const Advertised &window, size_t rail, pirn_status status) {
+  if (!takes_updates(peer)) return;
+  auto message = std::make_shared<Message>();
+  message->kind = wire::Kind::window_update;
+  message->body = wire::WindowUpdate{window.blob.window, static_cast<uint32_t>(rail), status,
+                                     status == PIRN_OK ? window.keys[rail] : wire::WindowBlob::RailKey{0, wire::no_key}};
+  endpoint_.control().post(peer, std::move(message));
+}
+
+void Windows::wanted(Peer &peer, const wire::WindowWant &body) {
+  Advertised *window = endpoint_.memory().find(body.window);
+  if (!window || window->importers.count(&peer) == 0 || body.rail >= endpoint_.rails().size()) return;
+  if (!endpoint_.rails()[body.rail]->open()) tell(peer, *window, body.rail, PIRN_ERR_UNAVAILABLE);
+  else tell(peer, *window, body.rail, endpoint_.memory().reach(*window, body.rail) ? PIRN_OK : PIRN_ERR_NO_MEMORY);
+}
+
+void Windows::rail_was_reset(const RailSlot &rail) {
+  if (!rail.limits().endpoint_keys) return;
+  endpoint_.memory().each_advertised([&](Advertised &window) {
+    if (!endpoint_.memory().rekeyed(window, rail.index())) return;
+    for (Peer *peer : window.importers) tell(*peer, window, rail.index(), PIRN_OK);
+  });
 }
 
 void Windows::withdraw(Advertised &window) {

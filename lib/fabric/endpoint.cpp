@@ -97,10 +97,8 @@ Status Rail::reset(bool *address_changed) {
     if (status.is_ok()) status = s.open_endpoint({}, false);
   }
   if (!status.is_ok()) return status;
-  bool keys_changed = false;
-  if (s.endpoint_registrations) status = s.reopen_registrations(&keys_changed);
-  *address_changed = keys_changed || s.address != before;
-  return status;
+  *address_changed = s.address != before;
+  return s.endpoint_registrations ? s.reopen_registrations() : Status::ok();
 }
 
 }  // namespace pirn::fabric

@@ -28,7 +28,7 @@ uint64_t access_of(const Registration &registration) {
 
 }  // namespace
 
-// The key of `registration` is asked for if it is not zero and keys are ours to choose.
+// The key of `registration` is asked for if it is not zero and keys are ours to choose; if it is taken, another one.
 Status Rail::State::attach(Registration &registration) {
   iovec part = {registration.address, registration.length};
   Grown<fi_mr_attr> attr;
@@ -41,7 +41,8 @@ Status Rail::State::attach(Registration &registration) {
   for (int attempt = 0; attempt < key_attempts; attempt++) {
     if (!provider_keys) attr.attr.requested_key = choose ? random_key(limits.key_size) : registration.key;
     rc = fi_mr_regattr(domain.get(), &attr.attr, 0, &raw);
-    if (rc != -FI_ENOKEY || !choose) break;
+    if (rc != -FI_ENOKEY || provider_keys) break;
+    choose = true;
   }
   if (rc) return step_failed("fi_mr_regattr", rc);
   registration.mr.reset(raw);
@@ -64,12 +65,10 @@ void Rail::State::close_registrations() {
   }
 }
 
-Status Rail::State::reopen_registrations(bool *keys_changed) {
+Status Rail::State::reopen_registrations() {
   for (Registration *r = registrations; r; r = r->next) {
     if (!r->remote_access && !limits.needs_descriptor) continue;
-    uint64_t before = r->key;
     if (Status status = attach(*r); !status.is_ok()) return status;
-    *keys_changed |= r->remote_access && r->key != before;
   }
   return Status::ok();
 }

@@ -56,7 +56,7 @@ void Rail::State::read_back_limits() {
   limits.key_size = i.domain_attr->mr_key_size;
   limits.virtual_addressing = has_bit(i, FI_MR_VIRT_ADDR);
   limits.needs_descriptor = has_bit(i, FI_MR_LOCAL);
-  endpoint_registrations = has_bit(i, FI_MR_ENDPOINT);
+  endpoint_registrations = limits.endpoint_keys = has_bit(i, FI_MR_ENDPOINT);
   provider_keys = has_bit(i, FI_MR_PROV_KEY);
   write_flags = FI_COMPLETION | (nic.profile->visibility == Visibility::delivery_complete ? FI_DELIVERY_COMPLETE
                                                                                           : FI_TRANSMIT_COMPLETE);

@@ -77,6 +77,7 @@ struct Limits {
   size_t key_size;        // bytes of a remote key
   bool virtual_addressing;  // remote address is the virtual address, else the offset in the registration
   bool needs_descriptor;
+  bool endpoint_keys;     // registrations belong to the endpoint: a reset makes new ones, whose keys may be others
 };
 
 class Rail {
@@ -119,8 +120,9 @@ class Rail {
 
   // Makes all memory quiet: closes the endpoint, which drops every operation and receive in flight, drains the
   // completion queue, opens a new endpoint with the same address. Peers, and registrations that are not tied to an endpoint,
-  // stay valid. Works in flight get no completion: the caller takes them back. *address_changed: the address, or the key of
-  // a registration, is another one now, and peers must be told. After an error every post fails until a reset succeeds.
+  // stay valid; those that are tied are made again (limits().endpoint_keys). Works in flight get no completion: the caller
+  // takes them back. *address_changed: the address is another one now. Peers must be told of it, and of keys that are not
+  // what they were. After an error every post fails until a reset succeeds.
   Status reset(bool *address_changed);
 
   // "connection refused (113)": libfabric's text for a positive fi_errno.

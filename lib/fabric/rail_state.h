@@ -95,7 +95,7 @@ struct Rail::State {
 
   Status attach(Registration &registration);  // mr.cpp
   void close_registrations();
-  Status reopen_registrations(bool *keys_changed);
+  Status reopen_registrations();
 };
 
 }  // namespace pirn::fabric

@@ -162,7 +162,7 @@ void queued(Bench &bench, uint64_t operations) {
 void rail_alone(Bench &bench, uint64_t operations) {
   fabric::Rail &rail = bench.near->rails().front()->fabric();
   const core::Window &window = *unwrap(bench.window);
-  const auto &key = window.blob.rails.front();
+  const auto &key = window.keys.front();
   iovec local = {bench.source.data(), size};
   void *descriptor = nullptr;
   fabric::RemotePart remote = {key.address, size, key.key};

@@ -189,6 +189,7 @@ int register_attr(fid *domain_fid, const fi_mr_attr *attr, uint64_t, fid_mr **ou
   Guard guard(current->lock);
   auto *domain = reinterpret_cast<Domain *>(domain_fid);
   if (attr->iov_count != 1 || !attr->access || attr->offset) return -FI_EINVAL;
+  if (current->registration_error) return -current->registration_error;
   uint64_t key = 0;
   if (int rc = choose_key(*domain, attr->requested_key, &key)) return rc;
   auto *region = new Region;

@@ -160,6 +160,11 @@ void FakeFabric::fail_event(int error, int provider_error) {
   state_->event_provider_error = provider_error;
 }
 
+void FakeFabric::refuse_registrations(int error) {
+  Guard guard(state_->lock);
+  state_->registration_error = error;
+}
+
 void FakeFabric::lose_address() {
   Guard guard(state_->lock);
   state_->address_lost = true;

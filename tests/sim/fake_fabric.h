@@ -107,6 +107,7 @@ class FakeFabric {
   void dead_is_again(bool on);                               // posts to a closed endpoint: EAGAIN for ever, not ENOTCONN
   void fail_queue(int error);                                // the next read of a completion queue returns -error
   void fail_event(int error, int provider_error);            // an error on every event queue
+  void refuse_registrations(int error);                      // of memory open to peers or not; 0 ends it
   void lose_address();                                       // the next endpoint gets a new address whatever it asks for
 
  private:

@@ -170,6 +170,7 @@ struct FakeFabric::State {
   bool holding = false;
   std::set<uint32_t> hung, cut;  // 0: all
   bool dead_again = false, address_lost = false;
+  int registration_error = 0;
   int queue_error = 0, event_error = 0, event_provider_error = 0;
   std::deque<Operation> pending;
   size_t lazy_writes = 0;  // in all endpoints

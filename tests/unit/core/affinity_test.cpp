@@ -64,6 +64,24 @@ void near__nics_that_the_topology_does_not_know__unchanged(void **) {
   assert_text(names(near(p4d, topo::Place::in_domain(0), strangers)), "xy");
 }
 
+std::string marks(const std::vector<bool> &far) {
+  std::string out;
+  for (const bool each : far) out += each ? 'f' : 'n';
+  return out;
+}
+
+void far__listed_nics__those_that_others_are_nearer_than(void **) {
+  const topo::Machine p4d = load("p4d");
+  assert_text(marks(far(p4d, topo::Place::in_domain(0), p4d_nics("efa"))), "nnff");
+  assert_text(marks(far(p4d, topo::Place::in_domain(1), p4d_nics("efa"))), "ffnn");
+  assert_text(marks(far(p4d, topo::Place{}, p4d_nics("efa"))), "nnnn");
+  assert_text(marks(far(p4d, topo::Place::in_domain(0), p4d_nics("tcp"))), "nnnn");
+  assert_text(marks(far(p4d, topo::Place::in_domain(0), {nic("efa", "d", "0000:a0:01.0")})), "n");
+  assert_text(marks(far(p4d, topo::Place::in_domain(0), {nic("efa", "c", "0000:90:01.0"), nic("efa", "d", "0000:a0:01.0")})),
+              "nn");
+  assert_true(far(p4d, topo::Place::in_domain(0), {}).empty());
+}
+
 void place_named__device_node_or_here__is_that_place(void **) {
   const topo::Machine p4d = load("p4d");
   auto device = place_named(p4d, "90:02.0");
@@ -90,7 +108,8 @@ sim::Persona four_nics() {
 // What the library logs, one line each.
 void collect_log(void *lines, uint32_t, const char *message) { *static_cast<std::string *>(lines) += message; }
 
-// Opens an endpoint on the fake fabric with the machine that hwloc is told of; the names of its NICs.
+// Opens an endpoint on the fake fabric with the machine that hwloc is told of; the names of its NICs, those of far rails in
+// brackets.
 std::string opened(const char *nics, std::string *log = nullptr) {
   sim::FakeFabric fake({four_nics()});
   std::string lines;
@@ -102,7 +121,12 @@ std::string opened(const char *nics, std::string *log = nullptr) {
   options.progress = ProgressMode::manual;
   auto endpoint = Endpoint::open(*context.value(), options);
   if (!endpoint.is_ok()) fail_test("%s", endpoint.error().text.c_str());
-  return names(endpoint.value()->nics());
+  std::string out;
+  for (size_t i = 0; i < endpoint.value()->nics().size(); ++i) {
+    const std::string &name = endpoint.value()->nics()[i].name;
+    out += endpoint.value()->rails()[i]->far() ? "(" + name + ")" : name;
+  }
+  return out;
 }
 
 void bind_to(int cpu) {
@@ -121,7 +145,7 @@ void open__thread_bound_to_a_domain__its_nics_unless_listed(void **) {
   bind_to(cpu);
   // The described machine has CPUs 0 to 7; a thread on any other is in none of its domains.
   assert_text(opened(""), cpu < 4 ? "ab" : cpu < 8 ? "cd" : "abcd");
-  assert_text(opened("d,a"), "da");
+  assert_text(opened("d,a"), cpu < 4 ? "(d)a" : cpu < 8 ? "d(a)" : "da");
   assert_text(opened("a0:01.0"), "d");
   std::string log;
   opened("", &log);
@@ -137,6 +161,7 @@ void open__topology_cannot_be_read__all_nics(void **) {
   setenv("HWLOC_COMPONENTS", "xml,stop", 1);
   std::string log;
   assert_text(opened("", &log), "abcd");
+  assert_text(opened("b,d"), "bd");
   assert_contains(log, "all NICs count as equally near");
   unsetenv("HWLOC_COMPONENTS");
   unsetenv("HWLOC_XMLFILE");
@@ -154,6 +179,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(near__memory_of_a_domain__its_nics_in_the_given_order),
       cmocka_unit_test(near__ip_provider_or_one_nic__unchanged),
       cmocka_unit_test(near__nics_that_the_topology_does_not_know__unchanged),
+      cmocka_unit_test(far__listed_nics__those_that_others_are_nearer_than),
       cmocka_unit_test(place_named__device_node_or_here__is_that_place),
       cmocka_unit_test(open__thread_bound_to_a_domain__its_nics_unless_listed),
       cmocka_unit_test(open__topology_cannot_be_read__all_nics),

@@ -97,7 +97,7 @@ void write__transport_error__suspects_the_peer_until_it_answers(void **) {
 
 // A key that the target does not know: with this persona each try ends in a transport error, for ever.
 void spoil(Window *window) {
-  for (auto &rail : window->blob.rails) rail.key ^= 0x5a5a;
+  for (auto &rail : window->keys) rail.key ^= 0x5a5a;
 }
 
 void write__transport_errors_beyond_the_limit__fails_with_count_and_text(void **) {

@@ -141,16 +141,29 @@ void reset__every_persona__windows_and_regions_still_work(void **) {
 }
 
 void wrong_key__every_persona__moves_nothing(void **) {
-  for (const Kind &kind : kinds) {
+  for (const Kind &kind : {kinds[0], kinds[1], kinds[2]}) {
     RigOptions options = options_of(kind, true);
     options.settings = {"HEARTBEAT=10ms"};
     Rig rig(options);
     std::vector<std::byte> before = rig.b.memory;
-    rig.a.window->blob.rails[0].key ^= 0x1234;
+    rig.a.window->keys[0].key ^= 0x1234;
     pirn_result result = rig.finish(rig.write(0, 0, 1000));
     assert_int_equal(result.status, PIRN_ERR_IO);
     assert_bytes(rig.b.memory.data(), before.data(), whole, "B");
   }
+}
+
+// A reset may have changed it, so the owner is asked.
+void wrong_key__of_an_endpoint__is_refused_once_and_asked_for(void **) {
+  RigOptions options = options_of(kinds[3], true);
+  options.settings = {"HEARTBEAT=10ms"};
+  Rig rig(options);
+  const uint64_t right = rig.a.window->keys[0].key, refused = rig.fake.counters().error_completions;
+  rig.a.window->keys[0].key ^= 0x1234;
+  assert_int_equal(rig.finish(rig.write(0, 0, 1000)).status, PIRN_OK);
+  assert_int_equal(rig.a.window->keys[0].key, right);
+  assert_int_equal(rig.fake.counters().error_completions, refused + 1);
+  assert_bytes(rig.b.memory.data(), rig.a.memory.data(), 1000, "B");
 }
 
 RigOptions two_rails(const Kind &kind, uint64_t first_speed, uint64_t second_speed) {
@@ -230,6 +243,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(reset__new_address__is_confirmed_and_used_again),
       cmocka_unit_test(reset__every_persona__windows_and_regions_still_work),
       cmocka_unit_test(wrong_key__every_persona__moves_nothing),
+      cmocka_unit_test(wrong_key__of_an_endpoint__is_refused_once_and_asked_for),
       cmocka_unit_test(two_rails__one_transfer__is_shared_by_speed_and_exact),
       cmocka_unit_test(two_rails__random_lists_under_faults__are_exact),
       cmocka_unit_test(two_rails__one_is_full__the_other_takes_the_rest),

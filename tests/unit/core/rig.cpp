@@ -24,6 +24,17 @@ RigOptions several_nics(size_t count) {
   return options;
 }
 
+RigOptions rekeying_nics(size_t count) {
+  RigOptions options = several_nics(count);
+  std::vector<sim::FakeNic> nics = std::move(options.persona.nics);
+  options.persona = sim::cxi_persona();
+  options.persona.mr_mode |= FI_MR_PROV_KEY;
+  for (size_t i = 0; i < count; ++i) nics[i].name = text("cxi%zu", i), nics[i].fabric = "cxi";
+  options.persona.nics = std::move(nics);
+  options.provider = "cxi";
+  return options;
+}
+
 Rig::Rig(const RigOptions &options) : fake({options.persona}) {
   std::vector<std::string> settings = {"LOG_LEVEL=debug"};
   settings.insert(settings.end(), options.settings.begin(), options.settings.end());
@@ -46,7 +57,9 @@ void Rig::open(Side &side, const RigOptions &options) {
   opening.provider = options.provider;
   opening.nics = options.nics;
   opening.progress = ProgressMode::manual;
-  side.endpoint = must(Endpoint::open(*context, opening), "endpoint");
+  NicChoice choice = must(choose(*context, opening), "choice");
+  if (!options.far.empty()) choice.far = options.far;
+  side.endpoint = must(Endpoint::open(*context, opening, std::move(choice)), "endpoint");
   side.memory = random.bytes(options.bytes);
   side.region = must(side.endpoint->register_memory(side.memory.data(), side.memory.size()), "register");
   side.blob = advertise(side, 0, side.memory.size(), PIRN_ACCESS_READ | PIRN_ACCESS_WRITE, &side.window_id);

@@ -31,12 +31,15 @@ struct RigOptions {
   std::string nics;    // of both sides
   std::string nics_b;  // of B, if it has others
   std::vector<std::string> settings;
+  std::vector<bool> far;  // of the NICs of both sides; empty: none
   size_t bytes = 1 << 20;  // of each side's region
   bool connect = true;
 };
 
 // Equal verbs NICs on both sides, and little patience.
 RigOptions several_nics(size_t count);
+// The same of cxi, whose provider chooses the keys: each reset of a rail gives its windows others.
+RigOptions rekeying_nics(size_t count);
 
 // One endpoint with a region that the other side has imported whole.
 struct Side {
