@@ -34,6 +34,7 @@ enum Error : int {
   error_no_device = 100,
   error_invalid_device = 101,
   error_no_binary_for_gpu = 209,
+  error_peer_access_unsupported = 217,
   error_invalid_handle = 400,
   error_not_found = 500,
   error_not_ready = 600,
@@ -131,14 +132,5 @@ namespace type {
 #undef PIRN_HIP_NEEDED
 #undef PIRN_HIP_WANTED
 }  // namespace type
-
-// The opened runtime. Functions that PIRN_HIP_WANTED names may be null.
-struct Runtime {
-#define PIRN_HIP_NEEDED(name, ...) type::name *name = nullptr;
-#define PIRN_HIP_WANTED PIRN_HIP_NEEDED
-#include "hip_functions.inc"
-#undef PIRN_HIP_NEEDED
-#undef PIRN_HIP_WANTED
-};
 
 }  // namespace pirn::device::hip

@@ -6,7 +6,7 @@
 namespace pirn::device {
 
 std::span<const Operations *const> tables() {
-  static const std::array all = {&cuda_table()};
+  static const std::array all = {&cuda_table(), &hip_table()};
   return all;
 }
 

@@ -7,5 +7,6 @@
 namespace pirn::device {
 
 const Operations &cuda_table();
+const Operations &hip_table();
 
 }  // namespace pirn::device
