@@ -109,7 +109,9 @@ Status release(const Allocation &allocation) {
   const Bound bound(allocation.device);
   if (!bound.is_ok()) return bound.status();
   const uint64_t length = allocated().remove(allocation.address);
-  if (length == 0) return fail(PIRN_ERR_INVALID, "%p was not allocated here, or is released already", allocation.address);
+  if (length == 0) {
+    return fail(PIRN_ERR_INVALID, "%p was not allocated here, or is released already", allocation.address);
+  }
   return unmap_chunk(allocation.address, length);
 }
 

@@ -28,8 +28,8 @@ Result<Handle> share_chunk(const Allocation &allocation, HandleKind kind) {
   const char *how = kind == HandleKind::file ? "file descriptor" : "fabric handle";
   const int type = kind == HandleKind::file ? handle_file : handle_fabric;
   if (allocation.backing != Backing::chunks) {
-    return fail(PIRN_ERR_UNAVAILABLE, "%s has no %s; only memory mapped from chunks has", backing_name(allocation.backing),
-                how);
+    return fail(PIRN_ERR_UNAVAILABLE, "%s has no %s; only memory mapped from chunks has",
+                backing_name(allocation.backing), how);
   }
   const Result<uint64_t> types = handle_types(allocation.address);
   if (!types.is_ok()) return types.status();
@@ -82,7 +82,9 @@ Result<Chunk> import_chunk(const Handle &handle) {
   const bool file = handle.kind == HandleKind::file;
   std::array<std::byte, handle_bytes> bytes = handle.bytes;
   void *named = file ? reinterpret_cast<void *>(static_cast<uintptr_t>(handle.file)) : bytes.data();
-  if (file && handle.file < 0) return fail(PIRN_ERR_INVALID, "file descriptor %d in a handle of kind file", handle.file);
+  if (file && handle.file < 0) {
+    return fail(PIRN_ERR_INVALID, "file descriptor %d in a handle of kind file", handle.file);
+  }
   Chunk chunk = 0;
   const Status status =
       call(driver().cuMemImportFromShareableHandle, &chunk, named, file ? handle_file : handle_fabric);
