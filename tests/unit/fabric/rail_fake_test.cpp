@@ -261,7 +261,7 @@ void reset__address_is_not_kept__says_so_and_peers_can_insert_the_new_one(void *
   }
 }
 
-void reset__provider_keys_bound_to_the_endpoint__changed_keys_are_reported(void **) {
+void reset__provider_keys_bound_to_the_endpoint__keys_are_others_and_the_address_is_not(void **) {
   Persona persona = cxi_persona();
   persona.mr_mode |= FI_MR_PROV_KEY;
   persona.key_size = 8;
@@ -272,7 +272,8 @@ void reset__provider_keys_bound_to_the_endpoint__changed_keys_are_reported(void 
   bool changed = false;
   require(setup.pair.target->reset(&changed), "reset");
 
-  assert_true(changed);
+  assert_false(changed);
+  assert_true(setup.pair.target->limits().endpoint_keys);
   assert_true(before != Rail::key(remote.registration));
   OneRma op(local, 0, remote.part(0, 64), setup.pair.to_target);
   assert_int_equal(run(setup, op, true).error, 0);
@@ -470,7 +471,7 @@ int main() {
       cmocka_unit_test(reset__every_persona__address_and_keys_stay_and_operations_in_flight_vanish),
       cmocka_unit_test(reset__queue_that_goes_with_its_endpoint__is_another_one_and_works),
       cmocka_unit_test(reset__address_is_not_kept__says_so_and_peers_can_insert_the_new_one),
-      cmocka_unit_test(reset__provider_keys_bound_to_the_endpoint__changed_keys_are_reported),
+      cmocka_unit_test(reset__provider_keys_bound_to_the_endpoint__keys_are_others_and_the_address_is_not),
       cmocka_unit_test(post__queue_is_full__is_again_until_a_completion_is_taken),
       cmocka_unit_test(post__scripted_failures__carry_errno_and_provider_words),
       cmocka_unit_test(poll__more_errors_than_one_call_carries__each_is_reported_once_with_its_own_text),
