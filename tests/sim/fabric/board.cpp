@@ -81,12 +81,18 @@ bool BoardView::knows(uint16_t port) const {
   return (board_->known[port / 64].load(std::memory_order_acquire) >> (port % 64)) & 1;
 }
 
+bool BoardView::forgot(uint16_t port) const {
+  return (board_->forgotten[port / 64].load(std::memory_order_acquire) >> (port % 64)) & 1;
+}
+
 void BoardView::set_known(uint16_t port, bool known) {
   uint64_t bit = uint64_t{1} << (port % 64);
-  if (known)
+  if (known) {
     board_->known[port / 64].fetch_or(bit, std::memory_order_acq_rel);
-  else
-    board_->known[port / 64].fetch_and(~bit, std::memory_order_acq_rel);
+    return;
+  }
+  board_->forgotten[port / 64].fetch_or(bit, std::memory_order_acq_rel);
+  board_->known[port / 64].fetch_and(~bit, std::memory_order_acq_rel);
 }
 
 bool BoardView::publish(uint64_t key, const Remote &remote) {

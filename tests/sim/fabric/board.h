@@ -22,6 +22,7 @@ struct Board {
   std::atomic<uint32_t> closed;  // its endpoint is gone
   std::atomic<uint32_t> dead;    // its NIC died
   std::atomic<uint64_t> known[peer_words];
+  std::atomic<uint64_t> forgotten[peer_words];  // was known, and was removed
   Slot registrations[slots];
 };
 
@@ -42,6 +43,7 @@ class BoardView {
   bool dead() const { return board_->dead.load(std::memory_order_acquire); }
   void set_dead() { board_->dead.store(1, std::memory_order_release); }
   bool knows(uint16_t port) const;
+  bool forgot(uint16_t port) const;
   void set_known(uint16_t port, bool known);
 
   bool publish(uint64_t key, const Remote &remote);  // false: the key is taken, or the NIC has no room

@@ -25,7 +25,9 @@ bool check_target(const Request &request, BoardView *board, Remote &remote, Faul
   }
   if (request.kind == Kind::send) return true;
   if (persona.target_must_know_initiator && !board->knows(endpoint.port)) {
-    rule_broken(persona, "a one-sided operation before the target has inserted the initiator's address");
+    // One that is still on its way when the target forgets its initiator fails as well, and breaks no rule.
+    if (!board->forgot(endpoint.port))
+      rule_broken(persona, "a one-sided operation before the target has inserted the initiator's address");
     fault = persona.unknown_peer;
     return false;
   }

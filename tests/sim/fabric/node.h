@@ -84,19 +84,20 @@ struct Buffer {
   fid_mr *mr = nullptr;
 };
 
-// Two nodes that know each other.
+// Two nodes that know each other, unless the target is to know nobody.
 struct Pair {
   explicit Pair(const char *fabric) : Pair(fabric, Node::Options()) {}
-  Pair(const char *fabric, const Node::Options &options) : initiator(fabric, options), target(fabric, options) {
+  Pair(const char *fabric, const Node::Options &options, bool target_knows = true)
+      : initiator(fabric, options), target(fabric, options) {
     to_target = initiator.insert(target.address());
-    to_initiator = target.insert(initiator.address());
+    if (target_knows) to_initiator = target.insert(initiator.address());
   }
   // Posts; retries EAGAIN, polling both sides.
   ssize_t write(Buffer &from, size_t at, size_t length, uint64_t address, uint64_t key, void *context,
                 uint64_t flags = FI_DELIVERY_COMPLETE);
 
   Node initiator, target;
-  fi_addr_t to_target, to_initiator;
+  fi_addr_t to_target, to_initiator = FI_ADDR_NOTAVAIL;
 };
 
 // What was written to stderr while it lived.

@@ -155,15 +155,27 @@ void efa_direct_write__buffer_beyond_its_registration__is_refused(void **) {
 }
 
 void efa_direct_write__target_has_not_inserted_the_initiator__is_unknown_peer(void **) {
-  Pair pair("efa-direct");
+  Pair pair("efa-direct", Node::Options(), false);
   Buffer from(pair.initiator, size, both_local), to(pair.target, size, both_remote);
-  assert_int_equal(fi_av_remove(pair.target.av, &pair.to_initiator, 1, 0), 0);
   Captured captured;
   Result done = refused_write(pair, from, to, to.remote_address(0), to.key());
   bool told = captured.contains("before the target has inserted the initiator");
   assert_int_equal(done.error, FI_ENOTCONN);
   assert_int_equal(done.provider_error, 14);
   assert_true(told);
+}
+
+// Nobody can keep a peer from leaving while an operation to it is on its way.
+void efa_direct_write__target_has_removed_the_initiator__fails_but_breaks_no_rule(void **) {
+  Pair pair("efa-direct");
+  Buffer from(pair.initiator, size, both_local), to(pair.target, size, both_remote);
+  assert_int_equal(fi_av_remove(pair.target.av, &pair.to_initiator, 1, 0), 0);
+  Captured captured;
+  Result done = refused_write(pair, from, to, to.remote_address(0), to.key());
+  bool told = captured.contains("pirn-sim");
+  assert_int_equal(done.error, FI_ENOTCONN);
+  assert_int_equal(done.provider_error, 14);
+  assert_false(told);
 }
 
 void efa_direct_write__more_than_one_gib__is_too_long(void **) {
@@ -259,6 +271,7 @@ int main() {
       cmocka_unit_test(efa_direct_write__without_descriptor__is_refused),
       cmocka_unit_test(efa_direct_write__buffer_beyond_its_registration__is_refused),
       cmocka_unit_test(efa_direct_write__target_has_not_inserted_the_initiator__is_unknown_peer),
+      cmocka_unit_test(efa_direct_write__target_has_removed_the_initiator__fails_but_breaks_no_rule),
       cmocka_unit_test(efa_direct_write__more_than_one_gib__is_too_long),
       cmocka_unit_test(efa_direct_write__context_written_to_in_flight__is_noticed),
       cmocka_unit_test(efa_write__key_that_grants_reading_only__is_an_error),
