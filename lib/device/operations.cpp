@@ -49,6 +49,15 @@ Operations unsupported(const char *name) {
   return table;
 }
 
+uint64_t chain(std::span<Block> blocks) {
+  uint64_t before = 0;
+  for (Block &block : blocks) {
+    block.before = before;
+    before += block.length;
+  }
+  return before;
+}
+
 const Operations *find_table(const std::string &name) {
   for (const Operations *table : tables())
     if (name == table->name) return table;

@@ -71,12 +71,15 @@ struct Handle {
   std::array<std::byte, handle_bytes> bytes{};  // the other kinds
 };
 
-// One piece of a scattered copy; both addresses are reachable from the device that runs it.
+// One piece of a scattered copy; both addresses are reachable from the device that runs it. Kernels know this layout.
 struct Block {
   void *to = nullptr;
   const void *from = nullptr;
   uint64_t length = 0;
+  uint64_t before = 0;  // bytes of the blocks ahead of it in the list, of which a part may be launched; see chain()
 };
+// Fills in `before`; whoever hands out a list has done so. Returns the bytes of all.
+uint64_t chain(std::span<Block> blocks);
 
 struct DmaBuf {
   int file = -1;  // the caller's

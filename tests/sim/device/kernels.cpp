@@ -13,10 +13,20 @@ namespace pirn::fake_gpu {
 namespace {
 
 struct Block {
-  uint64_t to, from, length;
+  uint64_t to, from, length, before;
 };
 
-// pirn_copy_blocks(const Block *blocks, uint64_t count): each block with a thread block of the grid, in any order.
+// A kernel that is given wrong sums copies something else.
+bool is_chain(const std::vector<Block> &blocks) {
+  uint64_t before = blocks.front().before;
+  for (const Block &block : blocks) {
+    if (block.before != before) return false;
+    before += block.length;
+  }
+  return true;
+}
+
+// pirn_copy_blocks(const Block *blocks, uint64_t count): every block, in any order.
 Code copy_blocks(Context &context, uint64_t list, uint64_t count, uint64_t seed) {
   std::vector<Block> blocks(count);
   auto own = reinterpret_cast<uint64_t>(blocks.data());
@@ -26,6 +36,10 @@ Code copy_blocks(Context &context, uint64_t list, uint64_t count, uint64_t seed)
     if (resolve(context, {list, count * sizeof(Block)}, {false, true}, spans) != ok) return illegal_address;
   }
   if (Code code = transfer(context, own, list, count * sizeof(Block), false, seed); code != ok) return code;
+  if (!is_chain(blocks)) {
+    report("misuse", "pirn_copy_blocks: `before` of a block is not the sum of the lengths ahead of it");
+    return illegal_address;
+  }
   std::mt19937_64 random(seed);
   std::shuffle(blocks.begin(), blocks.end(), random);
   for (const Block &block : blocks) {
