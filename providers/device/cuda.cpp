@@ -29,6 +29,7 @@ Operations make_table() {
   table.record = cuda::record;
   table.reached = cuda::reached;
   table.copy = cuda::copy;
+  table.copy_blocks = cuda::copy_blocks;
   table.finish = cuda::finish;
   table.device_of = cuda::device_of;
   table.capturing = cuda::capturing;

@@ -76,6 +76,8 @@ enum DeviceAttribute : int {
   attribute_pci_device = 34,
   attribute_unified_addressing = 41,
   attribute_pci_domain = 50,
+  attribute_capability_major = 75,
+  attribute_capability_minor = 76,
   attribute_chunks = 102,       // VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED
   attribute_chunk_files = 103,  // HANDLE_TYPE_POSIX_FILE_DESCRIPTOR_SUPPORTED
   attribute_chunk_rdma = 110,   // GPU_DIRECT_RDMA_WITH_CUDA_VMM_SUPPORTED

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "cuda_kernels.h"
 #include "cuda_table.h"
 
 #include <array>
@@ -7,13 +8,6 @@
 
 namespace pirn::device::cuda {
 namespace {
-
-Result<int> attribute_of(uint32_t device, int attribute) {
-  int value = 0;
-  const Status status = call(driver().cuDeviceGetAttribute, &value, attribute, static_cast<Device>(device));
-  if (!status.is_ok()) return status;
-  return value;
-}
 
 Status read_pci(uint32_t device, PciAddress &pci) {
   const Result<int> domain = attribute_of(device, attribute_pci_domain);
@@ -47,6 +41,9 @@ Status read_features(uint32_t device, uint32_t &features) {
     if (!has.is_ok()) return has.status();
     if (has.value()) features |= feature.bit;
   }
+  const Result<bool> kernels = runs_kernels(device);
+  if (!kernels.is_ok()) return kernels.status();
+  if (kernels.value()) features |= has_kernels;
   return Status::ok();
 }
 
@@ -73,6 +70,13 @@ Result<Info> describe(uint32_t device) {
 }
 
 }  // namespace
+
+Result<int> attribute_of(uint32_t device, int attribute) {
+  int value = 0;
+  const Status status = call(driver().cuDeviceGetAttribute, &value, attribute, static_cast<Device>(device));
+  if (!status.is_ok()) return status;
+  return value;
+}
 
 // A feature that a driver does not know of is one that it does not have.
 Result<bool> has_attribute(uint32_t device, int attribute) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "cuda_kernels.h"
 #include "cuda_table.h"
 
 #include <algorithm>
@@ -27,6 +28,7 @@ void pause(std::chrono::nanoseconds waited) {
 Result<void *> make_stream(uint32_t device) {
   const Bound bound(device);
   if (!bound.is_ok()) return bound.status();
+  (void)copy_kernel(device).is_ok();  // copy_blocks() says what is wrong with it
   Stream stream = nullptr;
   const Status status = call(driver().cuStreamCreate, &stream, stream_non_blocking);
   if (!status.is_ok()) return status;

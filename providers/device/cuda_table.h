@@ -10,7 +10,8 @@ namespace pirn::device::cuda {
 // cuda_devices.cpp
 Result<std::vector<Info>> devices();
 Result<std::string> version();
-Result<bool> has_attribute(uint32_t device, int attribute);
+Result<int> attribute_of(uint32_t device, int attribute);
+Result<bool> has_attribute(uint32_t device, int attribute);  // false, too, if the driver knows no such attribute
 // Some fabric-manager channel was given to this process. The attribute of the device alone promises too much: without
 // a channel the driver refuses memory that is to be shared in this way.
 bool has_fabric_channel();
@@ -56,6 +57,9 @@ Result<uint32_t> device_of(void *stream);
 Result<bool> capturing(void *stream);
 Status wait_word(void *stream, uint64_t *word, uint64_t value);
 Status write_word(void *stream, uint64_t *word, uint64_t value);
+
+// cuda_copy_blocks.cpp
+Status copy_blocks(uint32_t device, void *stream, const Block *blocks, uint64_t count, uint32_t ctas);
 
 inline Pointer pointer_to(const void *address) { return reinterpret_cast<Pointer>(address); }
 inline void *address_of(Pointer pointer) { return reinterpret_cast<void *>(pointer); }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hip_chunks.h"
+#include "hip_kernels.h"
 #include "hip_table.h"
 #include "tables.h"
 
@@ -15,6 +16,7 @@ uint32_t features_of(uint32_t device) {
   if (can_share_legacy()) features |= shares_legacy;
   if (can_wait_on_words(device)) features |= waits_on_words;
   if (runtime().hipMemGetHandleForAddressRange) features |= exports_dma_buf;
+  if (has_copy_kernels()) features |= has_kernels;
   return features;
 }
 
@@ -70,6 +72,7 @@ Operations make_table() {
   table.record = record;
   table.reached = reached;
   table.copy = copy;
+  table.copy_blocks = copy_blocks;
   table.finish = finish;
   table.device_of = device_of;
   table.capturing = capturing;

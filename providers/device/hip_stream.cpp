@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "hip_kernels.h"
 #include "hip_table.h"
 
 #include <algorithm>
@@ -30,6 +31,7 @@ bool can_wait_on_words(uint32_t device) {
 Result<void *> make_stream(uint32_t device) {
   const OnDevice current(device);
   if (!current.is_ok()) return current.status();
+  (void)copy_kernel(device).is_ok();  // copy_blocks() says what is wrong with it
   void *stream = nullptr;
   const Status status = call(runtime().hipStreamCreateWithFlags, &stream, stream_non_blocking);
   if (!status.is_ok()) return status;

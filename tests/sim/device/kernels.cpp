@@ -6,7 +6,9 @@
 #include "transfer.h"
 #include "worker.h"
 
+#include <algorithm>
 #include <cstring>
+#include <random>
 
 namespace pirn::fake_gpu {
 
@@ -15,6 +17,9 @@ namespace {
 struct Block {
   uint64_t to, from, length, before;
 };
+
+constexpr uint64_t most_blocks = 1u << 30;
+constexpr uint32_t kernel_threads = 512;
 
 // A kernel that is given wrong sums copies something else.
 bool is_chain(const std::vector<Block> &blocks) {
@@ -26,7 +31,7 @@ bool is_chain(const std::vector<Block> &blocks) {
   return true;
 }
 
-// pirn_copy_blocks(const Block *blocks, uint64_t count): every block, in any order.
+// pirn_copy_blocks(const Block *blocks, uint64_t count), as providers/device/kernel_image.h has it; in any order.
 Code copy_blocks(Context &context, uint64_t list, uint64_t count, uint64_t seed) {
   std::vector<Block> blocks(count);
   auto own = reinterpret_cast<uint64_t>(blocks.data());
@@ -77,9 +82,14 @@ Code launch_kernel(Call &call, const std::shared_ptr<Stream> &stream, const std:
   if (launch.blocks == 0 || launch.threads == 0 || launch.threads > 1024 || !launch.parameters) return invalid_value;
   auto list = parameter<uint64_t>(launch, 0);
   auto count = parameter<uint64_t>(launch, 1);
+  if (launch.threads != kernel_threads || count == 0 || count > most_blocks) {
+    report("misuse", "pirn_copy_blocks of %llu blocks by CTAs of %u threads", static_cast<unsigned long long>(count),
+           launch.threads);
+    return launch_failed;
+  }
   uint64_t seed = engine().random();
   Work work{"a kernel", [=](Context &context, Code &code) {
-              code = count ? copy_blocks(context, list, count, seed) : ok;
+              code = copy_blocks(context, list, count, seed);
               return Step::done;
             }, {}};
   work.uses.push_back({list, count * sizeof(Block)});

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cuda_kernels.h"
+#include "cuda_table.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <mutex>
+
+namespace pirn::device::cuda {
+namespace {
+
+// Never destroyed, nor are the modules: threads may still be at work when the process ends.
+struct Loaded {
+  std::mutex mutex;
+  std::map<uint32_t, CopyKernel> kernels;  // by device
+};
+
+Loaded &loaded() {
+  static Loaded *one = new Loaded;
+  return *one;
+}
+
+Result<CopyKernel> load_kernel(uint32_t device) {
+  if (copy_kernels().missing != nullptr) {
+    return fail(PIRN_ERR_UNAVAILABLE, "no copy kernel for cuda:%u: %s", device, copy_kernels().missing);
+  }
+  const Result<int> processors = attribute_of(device, attribute_processors);
+  if (!processors.is_ok()) return processors.status();
+  CopyKernel kernel;
+  kernel.ctas = static_cast<uint32_t>(processors.value());  // its registers leave room for one on each
+  Module module = nullptr;
+  Status status = call(driver().cuModuleLoadData, &module, copy_kernels().bytes.data());
+  if (status.is_ok()) status = call(driver().cuModuleGetFunction, &kernel.function, module, copy_blocks_entry);
+  if (status.is_ok()) return kernel;
+  if (module != nullptr) driver().cuModuleUnload(module);
+  return fail(PIRN_ERR_UNAVAILABLE, "no copy kernel for cuda:%u: %s", device, status.text.c_str());
+}
+
+}  // namespace
+
+Result<CopyKernel> copy_kernel(uint32_t device) {
+  Loaded &all = loaded();
+  const std::lock_guard lock(all.mutex);
+  if (const auto found = all.kernels.find(device); found != all.kernels.end()) return found->second;
+  const Result<CopyKernel> kernel = load_kernel(device);
+  if (kernel.is_ok()) all.kernels[device] = kernel.value();
+  return kernel;
+}
+
+Result<bool> runs_kernels(uint32_t device) {
+  if (copy_kernels().missing != nullptr) return false;
+  const Result<int> major = attribute_of(device, attribute_capability_major);
+  const Result<int> minor = attribute_of(device, attribute_capability_minor);
+  if (!major.is_ok()) return major.status();
+  if (!minor.is_ok()) return minor.status();
+  return static_cast<uint32_t>(major.value() * 10 + minor.value()) >= kernels_from();
+}
+
+Status copy_blocks(uint32_t device, void *stream, const Block *blocks, uint64_t count, uint32_t ctas) {
+  const Bound bound(device);
+  if (!bound.is_ok()) return bound.status();
+  const Result<CopyKernel> kernel = copy_kernel(device);
+  if (!kernel.is_ok()) return kernel.status();
+  const uint32_t most = kernel.value().ctas;
+  const uint32_t grid = ctas == 0 ? most : std::min(ctas, most);
+  while (count > 0) {
+    uint64_t part = std::min(count, copy_blocks_most);
+    std::array<void *, 2> arguments = {&blocks, &part};
+    const Status status = call(driver().cuLaunchKernel, kernel.value().function, grid, 1u, 1u, copy_blocks_threads, 1u,
+                               1u, 0u, static_cast<Stream>(stream), arguments.data(), nullptr);
+    if (!status.is_ok()) return status;
+    blocks += part;
+    count -= part;
+  }
+  return Status::ok();
+}
+
+}  // namespace pirn::device::cuda
