@@ -82,7 +82,7 @@ enum class ShareHandleKind : uint8_t {
   device_fabric = 2,
   device_legacy = 3,
   host_file = 4,     // shared host memory: a file to map
-  host_address = 5,  // of the owner's process: for copies between processes by the kernel
+  host_address = 5,  // u64, of the allocation's first byte in the owner's process: for copies by the kernel
 };
 constexpr uint32_t share_bit(ShareHandleKind kind) { return uint32_t{1} << static_cast<unsigned>(kind); }
 

@@ -34,9 +34,9 @@ Directory::~Directory() {
 std::vector<std::string> Directory::entries() const { return entries_of(path_); }
 
 wire::Instance instance_of(uint8_t id) {
-  // Abstract names are the machine's: tests that run at the same time must not meet.
+  // Abstract names are the machine's: tests that run at the same time must not meet. A forked process keeps the names.
   wire::Instance instance{};
-  const pid_t process = getpid();
+  static const pid_t process = getpid();
   std::memcpy(instance.data(), &process, sizeof process);
   instance[15] = id;
   return instance;
