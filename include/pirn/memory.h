@@ -20,9 +20,13 @@ typedef struct pirn_memory {
   uint64_t length; /* bytes, at least 1 */
 } pirn_memory;
 
+#define PIRN_MEMORY_AUTO 0u   /* found out by asking the device runtimes that the process has loaded */
+#define PIRN_MEMORY_HOST 1u   /* not asked */
+#define PIRN_MEMORY_DEVICE 2u /* an error if it is not */
+
 typedef struct pirn_region_params {
   size_t struct_size;
-  uint32_t kind; /* 0: host memory */
+  uint32_t kind; /* PIRN_MEMORY_* */
   uint32_t reserved;
 } pirn_region_params;
 

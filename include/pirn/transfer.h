@@ -38,6 +38,7 @@ typedef struct pirn_transfer_params {
   uint64_t timeout_ns;
   uint64_t user_data;     /* handed back in results */
   uint64_t flags;         /* PIRN_TRANSFER_* */
+  const char *path;       /* demand a path: "self", "ipc" or "fabric"; UNAVAILABLE if it is not there. NULL: as PIRN_PATH says */
 } pirn_transfer_params;
 
 /* One contiguous piece: length bytes between region + local_offset and window + remote_offset. */
@@ -57,7 +58,7 @@ typedef struct pirn_result {
   pirn_peer *peer;
   pirn_status status;      /* PIRN_IN_PROGRESS until terminal */
   int32_t provider_error;  /* the provider's own code; 0 if none */
-  char path[16];           /* "fabric" */
+  char path[16];           /* "self", "ipc" or "fabric"; not final while IN_PROGRESS */
   char rail[64];           /* rail of the error, or the first used: "tcp/eth0" */
   char text[256];          /* what went wrong, with the provider's own words */
 } pirn_result;

@@ -7,10 +7,12 @@
 using namespace pirn;
 using namespace pirn::api;
 
-static Status check_params(const pirn_region_params *params) {
+static Status kind_of(const pirn_region_params *params, uint32_t *kind) {
   pirn_region_params p;
   if (Status bad = import_params(params, &p); !bad.is_ok()) return bad;
-  if (p.kind != 0) return fail(PIRN_ERR_INVALID, "memory kind %u: expected 0 (host memory)", p.kind);
+  if (p.kind > PIRN_MEMORY_DEVICE)
+    return fail(PIRN_ERR_INVALID, "memory kind %u: expected one of PIRN_MEMORY_* (0..2)", p.kind);
+  *kind = p.kind;
   return Status::ok();
 }
 
@@ -22,8 +24,9 @@ pirn_status pirn_region_register(pirn_endpoint *endpoint, void *address, uint64_
     if (!region) return missing("region");
     *region = nullptr;
     if (!endpoint) return missing("endpoint");
-    if (Status bad = check_params(params); !bad.is_ok()) return bad;
-    auto made = unwrap(endpoint)->register_memory(address, length);
+    uint32_t kind = 0;
+    if (Status bad = kind_of(params, &kind); !bad.is_ok()) return bad;
+    auto made = unwrap(endpoint)->register_memory(address, length, kind);
     if (!made.is_ok()) return made.status();
     *region = wrap(made.value());
     return Status::ok();
@@ -37,9 +40,10 @@ pirn_status pirn_region_register_many(pirn_endpoint *endpoint, const pirn_memory
     for (uint64_t i = 0; i < count; ++i) regions[i] = nullptr;
     if (!endpoint) return missing("endpoint");
     if (!ranges) return missing("ranges");
-    if (Status bad = check_params(params); !bad.is_ok()) return bad;
+    uint32_t kind = 0;
+    if (Status bad = kind_of(params, &kind); !bad.is_ok()) return bad;
     for (uint64_t i = 0; i < count; ++i) {
-      auto made = unwrap(endpoint)->register_memory(ranges[i].address, ranges[i].length);
+      auto made = unwrap(endpoint)->register_memory(ranges[i].address, ranges[i].length, kind);
       if (made.is_ok()) {
         regions[i] = wrap(made.value());
         continue;

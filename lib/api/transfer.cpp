@@ -20,6 +20,11 @@ static Status import_options(const pirn_transfer_params *params, core::TransferO
   options->timeout = p.timeout_ns;
   options->user_data = p.user_data;
   options->queued = p.flags & PIRN_TRANSFER_QUEUED;
+  if (p.path) {
+    options->path = core::route_named(p.path);
+    if (options->path == core::Route::unknown)
+      return fail(PIRN_ERR_INVALID, "path \"%s\": expected \"self\", \"ipc\" or \"fabric\"", p.path);
+  }
   return Status::ok();
 }
 

@@ -21,9 +21,11 @@ Endpoint::Endpoint(Context &context, const EndpointOptions &options, NicChoice c
       nics_(std::move(choice.nics)),
       far_(std::move(choice.far)),
       mode_(options.progress),
+      demanded_(route_named(context.settings().path)),
       driver_(*this, options.progress, context.settings().spin_time),
       ops_(context.settings().max_transfers),
       engine_(*this),
+      copies_(*this),
       control_(*this),
       health_(*this),
       paths_(*this),
@@ -79,6 +81,7 @@ Endpoint::~Endpoint() {
     guard.unlock();
     leave_neighbours(*this);
     driver_.relock(guard);
+    copies_.finish(ns_per_s);
     for (auto &rail : rails_)
       if (engine_.busy()) engine_.reset_rail(*rail);
   }
@@ -150,6 +153,7 @@ size_t Endpoint::progress() {
     tick();
   }
   if (engine_.waiting()) engine_.pump();
+  events += copies_.progress();
   if (control_.talking()) control_.flush();
   if (events > 0) last_event_ = last_tick_;
   return events;
@@ -173,7 +177,7 @@ uint64_t Endpoint::longest_sleep() const {
   // poke: who heard something a moment ago looks often, for more may be coming.
   if (idle() && without_fd_) return std::clamp((last_tick_ - last_event_) / 8, retry_sleep, longest_blind_sleep);
   if (idle()) return ns_per_s;
-  if (without_fd_ && engine_.busy()) return 0;
+  if ((without_fd_ && engine_.busy()) || copies_.busy()) return 0;
   return without_fd_ || engine_.waiting() || control_.talking() ? retry_sleep : busy_sleep;
 }
 

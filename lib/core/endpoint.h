@@ -8,6 +8,7 @@
 #include "bootstrap/bootstrap.h"
 #include "core/context.h"
 #include "core/control.h"
+#include "core/copies.h"
 #include "core/driver.h"
 #include "core/engine.h"
 #include "core/health.h"
@@ -40,6 +41,7 @@ struct TransferOptions {
   uint64_t timeout = 0;
   uint64_t user_data = 0;
   bool queued = false;
+  Route path = Route::unknown;  // a demand; unknown: as the settings say
 };
 
 // A list that is checked once and posted many times.
@@ -49,6 +51,8 @@ struct Prepared {
   Peer *peer = nullptr;
   std::vector<Segment> elements;
   uint64_t total = 0;
+  Route route = Route::unknown;                   // of the whole list, under the demand below
+  Route demand = Route::unknown;
   uint64_t posts = 0;                             // in flight
   std::vector<std::unique_ptr<Selection>> spare;  // index arrays not in use
 };
@@ -77,7 +81,8 @@ class Endpoint {
   std::string explain(Peer &peer);  // its state and paths, and why not others
 
   // -- Memory (endpoint_memory.cpp)
-  Result<Region *> register_memory(void *address, uint64_t length);
+  // `kind`: PIRN_MEMORY_*.
+  Result<Region *> register_memory(void *address, uint64_t length, uint32_t kind = PIRN_MEMORY_AUTO);
   Status deregister(Region *region);
   // Makes a window whose blob fits `room` bytes; the blob's size is always stored.
   Status advertise(Region *region, uint64_t offset, uint64_t length, uint32_t access, std::span<std::byte> room,
@@ -118,6 +123,7 @@ class Endpoint {
   Rails &rails() { return rails_; }
   Memory &memory() { return *memory_; }
   Engine &engine() { return engine_; }
+  Copies &copies() { return copies_; }
   Control &control() { return control_; }
   Health &health() { return health_; }
   Paths &paths() { return paths_; }
@@ -180,11 +186,13 @@ class Endpoint {
   std::vector<bool> far_;  // of them
   wire::Instance instance_{};
   ProgressMode mode_;
+  Route demanded_;  // by the settings; unknown: none
   Driver driver_;
   OpPool ops_;
   Rails rails_;
   std::unique_ptr<Memory> memory_;
   Engine engine_;
+  Copies copies_;
   Control control_;
   Health health_;
   Paths paths_;

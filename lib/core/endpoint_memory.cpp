@@ -10,13 +10,15 @@ namespace pirn::core {
 
 using ull = unsigned long long;
 
-Result<Region *> Endpoint::register_memory(void *address, uint64_t length) {
+Result<Region *> Endpoint::register_memory(void *address, uint64_t length, uint32_t kind) {
   if (!address) return fail(PIRN_ERR_INVALID, "address is NULL");
   if (length == 0) return fail(PIRN_ERR_INVALID, "length is 0; a region has at least 1 byte");
   if (length > UINT64_MAX - reinterpret_cast<uint64_t>(address))
     return fail(PIRN_ERR_RANGE, "address %p + length %llu wraps around", address, static_cast<ull>(length));
+  auto home = home_of(address, length, kind);
+  if (!home.is_ok()) return home.status();
   auto guard = driver_.lock();
-  return memory_->add(this, address, length);
+  return memory_->add(this, address, length, home.value());
 }
 
 Status Endpoint::deregister(Region *region) {

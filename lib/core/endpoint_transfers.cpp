@@ -49,6 +49,7 @@ Op *Endpoint::begin(OpKind kind, Peer &peer, const TransferOptions &options) {
   op->peer = &peer;
   ++peer.op_references;
   op->queued = options.queued;
+  op->demand = options.path == Route::unknown ? demanded_ : options.path;
   op->user_data = options.user_data;
   op->deadline = deadline_after(coarse_ns(), timeout_or(options.timeout, settings().transfer_timeout));
   op->elements = nullptr;
@@ -244,7 +245,7 @@ void Endpoint::fill(const Op &op, pirn_result *result) const {
   result->peer = reinterpret_cast<pirn_peer *>(op.peer);
   result->status = op.terminal() ? op.status : PIRN_IN_PROGRESS;
   result->provider_error = op.provider_error;
-  copy_text(result->path, sizeof(result->path), "fabric");
+  copy_text(result->path, sizeof(result->path), route_name(op.route));
   if (op.rail != UINT16_MAX) copy_text(result->rail, sizeof(result->rail), rails_[op.rail]->fabric().name());
   if (op.status != PIRN_OK && op.terminal())
     copy_text(result->text, sizeof(result->text), text("peer %s: %s", op.peer->address.c_str(), op.text.c_str()));

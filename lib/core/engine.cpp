@@ -24,6 +24,7 @@ void Engine::start(Op &op) {
   op.status = PIRN_IN_PROGRESS;
   op.provider_error = 0;
   op.rail = UINT16_MAX;
+  op.route = Route::unknown;
   active_.push_back(op);
   ++peer.active_ops;
   earliest_ = std::min(earliest_, op.deadline);
@@ -85,6 +86,8 @@ bool Engine::may_issue(const Op &op, const Peer &peer) const {
 bool Engine::issue(Op &op) {
   if (op.phase != OpPhase::moving) return true;
   if (!may_issue(op, *op.peer)) return false;
+  if (op.route == Route::unknown && !decide(op)) return op.phase != OpPhase::moving;
+  if (op.route != Route::fabric) return endpoint_.copies().issue(op);
   if (alone(op)) op.peer->exclusive = &op;
   while (!op.fully_issued()) {
     switch (issue_one(op)) {
@@ -99,6 +102,25 @@ bool Engine::issue(Op &op) {
     }
   }
   return true;
+}
+
+// False: a window is not open yet, or the op has ended.
+bool Engine::decide(Op &op) {
+  if (op.prepared && op.demand == op.prepared->demand && op.prepared->route != Route::unknown) {
+    op.route = op.prepared->route;
+    return true;
+  }
+  auto route = endpoint_.copies().route(op);
+  if (!route.is_ok()) {
+    end(op, route.error().code, route.error().text);
+    return false;
+  }
+  op.route = route.value();
+  if (op.prepared && !op.selection) {
+    op.prepared->demand = op.demand;
+    op.prepared->route = op.route;
+  }
+  return op.route != Route::unknown;
 }
 
 bool Engine::only_large(const Op &op) const {
@@ -261,6 +283,17 @@ void Engine::completed(Piece *piece, const fabric::Completion &completion) {
   } else if (op.outstanding == 0 && op.fully_issued()) {
     data_done(op);
   }
+}
+
+void Engine::copied(Op &op, uint64_t bytes, const Status &status) {
+  if (bytes > 0) {
+    --op.outstanding;
+    op.in_flight -= bytes;
+    if (status.is_ok()) op.moved += bytes;
+  }
+  if (op.phase == OpPhase::draining) settle(op);
+  else if (!status.is_ok()) end(op, status.code, status.text);
+  else if (op.outstanding == 0 && op.fully_issued()) data_done(op);
 }
 
 void Engine::data_done(Op &op) {

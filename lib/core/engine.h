@@ -23,6 +23,8 @@ class Engine {
   void wake(Peer &peer);  // something changed for it: state, windows, credit
 
   void completed(Piece *piece, const fabric::Completion &completion);
+  // Of an op that does not go over the fabric (copies.h): that much of it is done, or failed.
+  void copied(Op &op, uint64_t bytes, const Status &status);
   void notified(Op &op);  // the target took the notification in
 
   // Fixes the outcome; the op becomes terminal when it is quiet.
@@ -54,6 +56,7 @@ class Engine {
   };
   enum class Step : uint8_t { again, wait, refused, unready, ended };
 
+  bool decide(Op &op);  // which way it goes
   bool may_issue(const Op &op, const Peer &peer) const;
   bool issue(Op &op);  // true: nothing is left to hand over (or the op has ended)
   Step issue_one(Op &op);

@@ -90,7 +90,7 @@ void Engine::end(Op &op, pirn_status status, const std::string &text) {
   if (op.phase == OpPhase::notifying) op.peer->mailbox.disown(&op);
   op.phase = OpPhase::draining;
   // Never on the wire: said of the rail that it would have begun with.
-  if (op.rail == UINT16_MAX && op.kind != OpKind::notify) op.rail = op.peer->paths.front().local;
+  if (op.rail == UINT16_MAX && op.kind != OpKind::notify && !op.direct()) op.rail = op.peer->paths.front().local;
   op.status = status;
   op.text = text;
   op.again.clear();
@@ -148,7 +148,7 @@ void Engine::tick(uint64_t now) {
   }
   bool any = false;
   draining_.each([&](Op &op) {
-    if (now < op.drain_deadline) return;
+    if (now < op.drain_deadline || op.direct()) return;  // what a device copies ends by itself
     any = true;
     if (op.peer->live()) endpoint_.health().suspect(*op.peer, "a transfer to it could not be stopped", false);
   });

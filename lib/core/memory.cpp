@@ -7,14 +7,16 @@
 namespace pirn::core {
 
 Memory::~Memory() {
-  for (auto &entry : advertised_) deregister_all(entry.second->rails);
+  for (auto &entry : advertised_) take_back(*entry.second);
   for (auto &entry : local_) deregister_all(entry.second->rails);
   for (Region *region : regions_) delete region;
 }
 
-// On all near rails, or on none.
-Status Memory::register_near(void *address, uint64_t length, uint32_t access, std::vector<OnRail> *out) {
+// On all near rails, or on none; device memory on none.
+Status Memory::register_near(void *address, uint64_t length, uint32_t access, const Home &home,
+                             std::vector<OnRail> *out) {
   out->resize(rails_.size());
+  if (home.table) return Status::ok();
   for (size_t i = 0; i < rails_.size(); ++i) {
     if (rails_[i]->far()) continue;
     auto made = rails_[i]->fabric().register_memory(address, length, access);
@@ -50,7 +52,7 @@ bool Memory::reach(OnRail &there, size_t rail, void *address, uint64_t length, u
 bool Memory::reach(Advertised &window, size_t rail) {
   OnRail &there = window.rails[rail];
   if (there.registration) return true;
-  if (!reach(there, rail, window.address, window.blob.length, window.blob.access)) return false;
+  if (window.blob.on_device || !reach(there, rail, window.address, window.blob.length, window.blob.access)) return false;
   window.keys[rail] = key_of(window, rail);
   return true;
 }
@@ -70,13 +72,14 @@ wire::WindowBlob::RailKey Memory::key_of(const Advertised &window, size_t rail) 
           fabric::Rail::key(registration)};
 }
 
-Result<Region *> Memory::add(Endpoint *endpoint, void *address, uint64_t length) {
+Result<Region *> Memory::add(Endpoint *endpoint, void *address, uint64_t length, const Home &home) {
   auto found = local_.find({address, length});
   if (found == local_.end()) {
     auto memory = std::make_unique<LocalMemory>();
     memory->address = static_cast<std::byte *>(address);
     memory->length = length;
-    Status status = register_near(address, length, 0, &memory->rails);
+    memory->home = home;
+    Status status = register_near(address, length, 0, home, &memory->rails);
     if (!status.is_ok()) return status;
     found = local_.emplace(Range{address, length}, std::move(memory)).first;
   }
@@ -108,7 +111,8 @@ Status Memory::remove(Region *region) {
 Result<Advertised *> Memory::advertise(Region *region, uint64_t offset, uint64_t length, uint32_t access) {
   auto window = std::make_unique<Advertised>();
   window->address = region->address() + offset;
-  Status status = register_near(window->address, length, access, &window->rails);
+  const Home &home = region->memory->home;
+  Status status = register_near(window->address, length, access, home, &window->rails);
   if (!status.is_ok()) return status;
   window->region = region;
   window->blob.instance = instance_;
@@ -116,9 +120,11 @@ Result<Advertised *> Memory::advertise(Region *region, uint64_t offset, uint64_t
   window->blob.capability = random_u64();
   window->blob.length = length;
   window->blob.access = access;
+  window->blob.on_device = home.table != nullptr;
   for (size_t i = 0; i < rails_.size(); ++i) window->keys.push_back(key_of(*window, i));
   window->blob.rails = window->keys;
   ++region->windows;
+  offer(window->blob, {window->address, length, home});
   Advertised *made = window.get();
   advertised_.emplace(made->blob.window, std::move(window));
   return made;
@@ -129,8 +135,15 @@ Advertised *Memory::find(uint64_t window) {
   return found == advertised_.end() ? nullptr : found->second.get();
 }
 
+void Memory::take_back(const Advertised &window) {
+  if (!end_offer(window.blob))
+    log_.write(PIRN_LOG_ERROR, "an endpoint of this process still copies to or from window %llu and makes no progress",
+               static_cast<unsigned long long>(window.blob.window));
+  deregister_all(window.rails);
+}
+
 void Memory::erase(Advertised *window) {
-  deregister_all(window->rails);
+  take_back(*window);
   --window->region->windows;
   advertised_.erase(window->blob.window);
 }

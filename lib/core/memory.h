@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "core/rails.h"
+#include "core/reach.h"
 #include "wire/metadata.h"
 
 #include <cstdint>
@@ -28,10 +29,12 @@ struct OnRail {
   uint64_t retry_at = 0;                         // refused: not tried again before
 };
 
-// Registrations for local use, shared by the regions of the same range.
+// Registrations for local use, shared by the regions of the same range. Device memory has none: a provider would take it
+// for host memory.
 struct LocalMemory {
   std::byte *address = nullptr;
   uint64_t length = 0;
+  Home home;
   std::vector<OnRail> rails;
   uint32_t regions = 0;
 };
@@ -73,6 +76,7 @@ struct Window {
   wire::WindowBlob blob;        // as imported
   std::vector<WindowKey> keys;  // per rail of the peer, of today as far as we were told
   WindowState state = WindowState::opening;
+  Reach reach;
   uint64_t handles = 0;
   pirn_status gone_status = PIRN_ERR_WINDOW_GONE;
   uint64_t users = 0;
@@ -85,7 +89,7 @@ class Memory {
       : rails_(rails), instance_(instance), log_(log) {}
   ~Memory();
 
-  Result<Region *> add(Endpoint *endpoint, void *address, uint64_t length);
+  Result<Region *> add(Endpoint *endpoint, void *address, uint64_t length, const Home &home);
   Status remove(Region *region);
   // Registers on that rail now unless it is done; false: refused, perhaps a moment ago.
   bool reach(LocalMemory &memory, size_t rail) {
@@ -105,9 +109,10 @@ class Memory {
 
  private:
   using Range = std::pair<void *, uint64_t>;
-  Status register_near(void *address, uint64_t length, uint32_t access, std::vector<OnRail> *out);
+  Status register_near(void *address, uint64_t length, uint32_t access, const Home &home, std::vector<OnRail> *out);
   bool reach(OnRail &there, size_t rail, void *address, uint64_t length, uint32_t access);
   wire::WindowBlob::RailKey key_of(const Advertised &window, size_t rail) const;
+  void take_back(const Advertised &window);  // from everyone who could reach it
   void deregister_all(const std::vector<OnRail> &registrations);
 
   Rails &rails_;

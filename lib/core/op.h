@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/list.h"
+#include "core/reach.h"
 #include "fabric/rail.h"
 
 #include <pirn/transfer.h>
@@ -81,6 +82,8 @@ struct Op {
   uint32_t generation = 1;
   OpKind kind = OpKind::write;
   OpPhase phase = OpPhase::free;
+  Route route = Route::unknown;   // decided when its windows are open
+  Route demand = Route::unknown;  // unknown: the nearest
   bool queued = false;  // result goes to the completion queue
   uint8_t retries = 0;  // times of trouble in a row, without a byte moved in between
   uint32_t retry_episode = 0;
@@ -118,6 +121,7 @@ struct Op {
   Link<Op> draining_link;  // endpoint: waiting for quiet
 
   pirn_transfer id() const { return (static_cast<uint64_t>(generation) << 32) | slot; }
+  bool direct() const { return route == Route::self || route == Route::ipc; }  // not over the fabric
   bool terminal() const { return phase == OpPhase::done; }
   bool fully_issued() const { return cursor.element == count && again.empty(); }
 

@@ -81,11 +81,30 @@ void Windows::gone(Window &window, pirn_status status, const char *why) {
   endpoint_.engine().wake(*window.peer);
 }
 
+Reach Windows::reach(const Window &window) const {
+  Reach reach;
+  if (window.peer->metadata.process != endpoint_.process()) {
+    reach.why = "the peer is in another process";
+    return reach;
+  }
+  auto own = find_offer(window.blob);
+  if (!own) {
+    reach.why = "the peer's window is not known in this process";
+    return reach;
+  }
+  reach.route = Route::self;
+  reach.extents.push_back({0, own->length, own->address});
+  reach.home = own->home;
+  reach.lease = own->lease;
+  return reach;
+}
+
 void Windows::opened(Peer &peer, const wire::WindowOpened &body) {
   // Imports are answered in the order they were made.
   for (Window *window : peer.windows) {
     if (window->blob.window != body.window || window->state != WindowState::opening) continue;
     if (body.status == PIRN_OK) {
+      window->reach = reach(*window);
       window->state = WindowState::open;
       endpoint_.engine().wake(peer);
     } else {
@@ -106,7 +125,7 @@ void Windows::open(Peer &peer, const wire::WindowRef &body) {
     if (window->keys[rail] != window->blob.rails[rail]) tell(peer, *window, rail, PIRN_OK);
   auto message = std::make_shared<Message>();
   message->kind = wire::Kind::window_opened;
-  message->body = wire::WindowOpened{body.window, status};
+  message->body = wire::WindowOpened{body.window, status, {}};
   endpoint_.control().post(peer, std::move(message));
 }
 

@@ -57,6 +57,7 @@ class Windows {
   void open(Peer &peer, const wire::WindowRef &body);
   void tell(Peer &peer, const Advertised &window, size_t rail, pirn_status status);
   void gone(Window &window, pirn_status status, const char *why);
+  Reach reach(const Window &window) const;
 
   Endpoint &endpoint_;
   std::unordered_map<Window *, std::unique_ptr<Window>> imported_;

@@ -105,6 +105,8 @@ struct WindowRef {   // body of window_open, window_close, window_withdraw, wind
 struct WindowOpened {
   uint64_t window = 0;
   int32_t status = 0;
+  // With it the importer may ask for the memory itself by the same-host channel (lib/local); zero: it may not.
+  std::array<uint8_t, 16> share_secret{};
   bool operator==(const WindowOpened &) const = default;
 };
 

@@ -51,6 +51,7 @@ struct WindowBlob {
   uint64_t capability = 0;           // random word the owner checks at window_open
   uint64_t length = 0;               // bytes
   uint32_t access = 0;               // PIRN_ACCESS_*
+  bool on_device = false;            // device memory, which no rail reaches: its keys are 0
   struct RailKey {
     uint64_t address = 0;            // remote address of the window's first byte on that rail
     uint64_t key = 0;                // or no_key

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Body of a window blob:
-//   record: instance[16] u64 window u64 capability u64 length u32 access
+//   record: instance[16] u64 window u64 capability u64 length u32 access (the highest bit: device memory)
 //   u16 number of rails, then one record each: u64 address u64 key
 #include "wire/blob.h"
 #include "wire/bytes.h"
@@ -13,6 +13,8 @@ namespace pirn::wire {
 namespace {
 
 constexpr const char what[] = "window blob";
+// Who does not know it refuses the window, as it must: it has no keys.
+constexpr uint32_t device_bit = 1u << 31;
 constexpr uint32_t all_access = PIRN_ACCESS_READ | PIRN_ACCESS_WRITE;
 
 Status check_window(const WindowBlob &window) {
@@ -37,7 +39,7 @@ std::vector<std::byte> encode_window(const WindowBlob &window) {
   writer.u64(window.window);
   writer.u64(window.capability);
   writer.u64(window.length);
-  writer.u32(window.access);
+  writer.u32(window.access | (window.on_device ? device_bit : 0));
   writer.end_record(record);
   writer.u16(static_cast<uint16_t>(window.rails.size()));
   for (const WindowBlob::RailKey &rail : window.rails) {
@@ -60,7 +62,9 @@ Result<WindowBlob> decode_window(std::span<const std::byte> blob) {
   window.window = fixed.u64();
   window.capability = fixed.u64();
   window.length = fixed.u64();
-  window.access = fixed.u32();
+  const uint32_t access = fixed.u32();
+  window.access = access & ~device_bit;
+  window.on_device = access & device_bit;
   const size_t count = reader.u16();
   if (!fixed.ok() || !reader.ok()) return fail(PIRN_ERR_INVALID, "%s is truncated before its rails", what);
   Status status = check_window(window);

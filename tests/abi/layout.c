@@ -87,13 +87,14 @@ FIELD(pirn_region_params, struct_size, 0, 8);
 FIELD(pirn_region_params, kind, 8, 4);
 FIELD(pirn_region_params, reserved, 12, 4);
 
-SIZE(pirn_transfer_params, 48);
+SIZE(pirn_transfer_params, 56);
 FIELD(pirn_transfer_params, struct_size, 0, 8);
 FIELD(pirn_transfer_params, notify, 8, 8);
 FIELD(pirn_transfer_params, notify_length, 16, 8);
 FIELD(pirn_transfer_params, timeout_ns, 24, 8);
 FIELD(pirn_transfer_params, user_data, 32, 8);
 FIELD(pirn_transfer_params, flags, 40, 8);
+FIELD(pirn_transfer_params, path, 48, 8);
 
 SIZE(pirn_segment, 40);
 FIELD(pirn_segment, region, 0, 8);

@@ -77,7 +77,7 @@ struct Bench {
 };
 
 Bench::Bench() {
-  context = must(core::Context::open({}, nullptr, nullptr, fake.calls()), "context");
+  context = must(core::Context::open({"PATH=fabric"}, nullptr, nullptr, fake.calls()), "context");
   core::EndpointOptions options;
   options.provider = "tcp";
   options.progress = core::ProgressMode::manual;

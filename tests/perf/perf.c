@@ -57,7 +57,16 @@ pirn_endpoint *open_endpoint(pirn_context **context, const char *provider, uint3
   params.struct_size = sizeof params;
   params.provider = provider;
   params.progress = progress;
-  if (!*context) must(pirn_context_open(NULL, context), "opening a context");
+  // What is measured is the fabric, although both ends may be in one process.
+  if (!*context) {
+    const char *settings[] = {"PATH=fabric"};
+    pirn_context_params fabric_only;
+    memset(&fabric_only, 0, sizeof fabric_only);
+    fabric_only.struct_size = sizeof fabric_only;
+    fabric_only.settings = settings;
+    fabric_only.settings_count = 1;
+    must(pirn_context_open(&fabric_only, context), "opening a context");
+  }
   must(pirn_endpoint_open(*context, &params, &endpoint), "opening an endpoint");
   return endpoint;
 }

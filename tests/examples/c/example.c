@@ -76,7 +76,7 @@ static void serve(pirn_endpoint *endpoint) {
 }
 
 static void play_client(pirn_endpoint *endpoint, const char *address, const char *window_text) {
-  pirn_transfer_params params = {sizeof params, "written", 7, 0, 0, 0};
+  pirn_transfer_params params = {sizeof params, "written", 7, 0, 0, 0, NULL};
   pirn_transfer transfer;
   pirn_result result;
   pirn_region *source, *target;

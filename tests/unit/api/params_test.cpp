@@ -234,7 +234,7 @@ void import_params__real_struct__goes_through_its_layout(void **) {
   assert_int_equal(status.code, PIRN_ERR_INVALID);
   assert_string_equal(status.text.c_str(),
                       "pirn_transfer_params: struct_size is 0; set it to sizeof(pirn_transfer_params), "
-                      "which is 48 here and at least 48");
+                      "which is 56 here and at least 48");
 }
 
 void export_result__real_struct__round_trips(void **) {

@@ -51,6 +51,7 @@ WindowBlob random_window(Seeded &random) {
   window.length = random.between(1, UINT64_MAX / 2);
   window.access = static_cast<uint32_t>(random.between(1, 3));
   window.rails.resize(random.between(1, max_rails));
+  window.on_device = random.any() & 1;
   for (WindowBlob::RailKey &rail : window.rails) rail = {random.any() / 2, random.any()};
   return window;
 }

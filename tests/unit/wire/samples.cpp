@@ -116,6 +116,13 @@ WindowBlob sample_window() {
   return window;
 }
 
+WindowBlob sample_window_on_device() {
+  WindowBlob window = sample_window();
+  window.on_device = true;
+  window.rails = {{0, no_key}, {0, no_key}};
+  return window;
+}
+
 Hello sample_hello() {
   Hello hello;
   hello.instance = counting<16>(0x10);
@@ -144,7 +151,8 @@ Header sample_header(Kind kind) {
 std::vector<Sample> blob_samples() {
   return {{"metadata", encode_metadata(sample_metadata())},
           {"metadata_features", encode_metadata(sample_metadata_with_features())},
-          {"window", encode_window(sample_window())}};
+          {"window", encode_window(sample_window())},
+          {"window_on_device", encode_window(sample_window_on_device())}};
 }
 
 std::vector<Sample> frame_samples() {
@@ -162,7 +170,10 @@ std::vector<Sample> frame_samples() {
   add("notify", [](Out out) { return encode_notify(out, sample_header(Kind::notify), sample_notify()); });
   add("window_open", [](Out out) { return encode_window_ref(out, sample_header(Kind::window_open), {5, 6}); });
   add("window_opened", [](Out out) {
-    return encode_window_opened(out, sample_header(Kind::window_opened), {5, PIRN_ERR_WINDOW_GONE});
+    return encode_window_opened(out, sample_header(Kind::window_opened), {5, PIRN_ERR_WINDOW_GONE, {}});
+  });
+  add("window_opened_shared", [](Out out) {
+    return encode_window_opened(out, sample_header(Kind::window_opened), {5, PIRN_OK, counting<16>(0x50)});
   });
   add("window_close", [](Out out) { return encode_window_ref(out, sample_header(Kind::window_close), {5, 0}); });
   add("window_withdraw", [](Out out) { return encode_window_ref(out, sample_header(Kind::window_withdraw), {5, 0}); });

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/copies.h"
+
+#include "base/clock.h"
+#include "core/endpoint.h"
+#include "core/scheduler.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace pirn::core {
+
+// What may be in flight on a stream: enough to keep any link at work between two rounds of progress, little enough that
+// a transfer that is cancelled is quiet within milliseconds.
+static constexpr uint64_t lane_bytes = 256 << 20;
+static constexpr size_t lane_batches = 32;
+static constexpr size_t batch_copies = 128;           // calls under the endpoint's lock
+static constexpr uint64_t processor_slice = 2 << 20;  // bytes that the processor copies per round of progress
+static constexpr size_t processor_runs = 512;
+
+Copies::~Copies() {
+  for (auto &lane : lanes_) close(*lane);
+}
+
+// -- Which way
+
+Result<Route> Copies::route(const Op &op) const {
+  Route nearest = Route::self;
+  const Window *blocked = nullptr;
+  bool on_device = false;
+  for (uint32_t i = 0; i < op.count; ++i) {
+    const Segment segment = op.element(i);
+    if (segment.window->state == WindowState::opening) return Route::unknown;
+    if (segment.window->state == WindowState::gone) return Route::fabric;  // where it ends with the right status
+    on_device = on_device || segment.region->memory->home.table || segment.window->blob.on_device;
+    if (segment.window->reach.route == Route::fabric) blocked = segment.window;
+    else if (segment.window->reach.route == Route::ipc) nearest = Route::ipc;
+  }
+  const Route offered = blocked ? Route::fabric : nearest;
+  const Route wanted = op.demand == Route::unknown ? offered : op.demand;
+  const char *why = blocked ? blocked->reach.why.c_str() : "";
+  if (wanted != offered && (blocked || wanted != Route::fabric))
+    return fail(PIRN_ERR_UNAVAILABLE, "path \"%s\" was demanded, \"%s\" is there%s%s", route_name(wanted),
+                route_name(offered), *why ? ": " : "", why);
+  if (wanted == Route::fabric && on_device)
+    return fail(PIRN_ERR_UNAVAILABLE, "device memory does not travel over the fabric%s%s", *why ? ", and no nearer path: " : "",
+                why);
+  return wanted;
+}
+
+// -- Handing over
+
+// The remote memory stays until the lease is left; a window of another process needs none.
+static Status enter(const std::shared_ptr<Lease> &lease) {
+  if (!lease || lease->enter()) return Status::ok();
+  return fail(PIRN_ERR_WINDOW_GONE, "the owner of the window, in this process, has closed its endpoint or the window");
+}
+
+// From the cursor on, as long as it is contiguous at both ends. A run of no bytes: only empty elements were left there.
+Result<Copies::Run> Copies::next_run(const Op &op, const Cursor &cursor) const {
+  const Segment segment = op.element(cursor.element);
+  const Home &near = segment.region->memory->home;
+  const Reach &reach = segment.window->reach;
+  const uint64_t at = segment.remote_offset + cursor.offset;
+  Run run;
+  run.length = segment.length - cursor.offset;
+  run.home = near.table ? near : reach.home;
+  run.lease = &reach.lease;
+  if (run.length == 0) return run;
+  auto extent = std::upper_bound(reach.extents.begin(), reach.extents.end(), at,
+                                 [](uint64_t offset, const Extent &other) { return offset < other.offset; });
+  if (extent == reach.extents.begin()) return fail(PIRN_ERR_INTERNAL, "a window is not mapped at its offset %llu",
+                                                   static_cast<unsigned long long>(at));
+  --extent;
+  run.local = segment.region->address() + segment.local_offset + cursor.offset;
+  run.remote = extent->address + (at - extent->offset);
+  run.length = std::min(run.length, extent->offset + extent->length - at);
+  return run;
+}
+
+static void advance(const Op &op, Cursor *cursor, uint64_t length) {
+  cursor->offset += length;
+  if (cursor->offset == op.element(cursor->element).length) *cursor = {cursor->element + 1, 0};
+}
+
+bool Copies::issue(Op &op) {
+  while (!op.fully_issued()) {
+    auto run = next_run(op, op.cursor);
+    if (!run.is_ok()) {
+      endpoint_.engine().end(op, run.error().code, run.error().text);
+      return true;
+    }
+    if (run.value().length == 0) {
+      advance(op, &op.cursor, 0);
+      continue;
+    }
+    if (!run.value().home.table) return issue_by_processor(op);
+    auto lane = lane_for(run.value().home, op.total <= small_transfer);
+    if (!lane.is_ok()) {
+      endpoint_.engine().end(op, lane.error().code, lane.error().text);
+      return true;
+    }
+    if (lane.value()->batches.size() >= lane_batches || lane.value()->backlog >= lane_bytes) return false;
+    Status status = fill(op, *lane.value(), *run.value().lease);
+    if (!status.is_ok()) {
+      endpoint_.engine().end(op, status.code, status.text);
+      return true;
+    }
+  }
+  if (op.outstanding == 0) endpoint_.engine().copied(op, 0, Status::ok());
+  return true;
+}
+
+bool Copies::issue_by_processor(Op &op) {
+  uint64_t copied = 0;
+  for (size_t runs = 0; runs < processor_runs && copied < processor_slice && !op.fully_issued(); ++runs) {
+    auto run = next_run(op, op.cursor);
+    if (!run.is_ok() || run.value().home.table) break;  // the caller's next turn sees to it
+    Run &piece = run.value();
+    piece.length = std::min(piece.length, processor_slice - copied);
+    std::byte *to = op.kind == OpKind::write ? piece.remote : piece.local;
+    const std::byte *from = op.kind == OpKind::write ? piece.local : piece.remote;
+    if (piece.length > 0) {
+      Status status = enter(*piece.lease);
+      if (!status.is_ok()) {
+        endpoint_.engine().end(op, status.code, status.text);
+        return true;
+      }
+      std::memmove(to, from, piece.length);
+      if (*piece.lease) (*piece.lease)->leave();
+    }
+    copied += piece.length;
+    advance(op, &op.cursor, piece.length);
+  }
+  op.moved += copied;
+  ++slices_;
+  if (!op.fully_issued()) return false;
+  if (op.outstanding == 0) endpoint_.engine().copied(op, 0, Status::ok());
+  return true;
+}
+
+// Hands over one batch of the op, whose next run is of this lane. On error what was handed over stays accounted for.
+Status Copies::fill(Op &op, Lane &lane, const std::shared_ptr<Lease> &lease) {
+  Batch batch;
+  batch.op = &op;
+  Status status = enter(lease);
+  if (!status.is_ok()) return status;
+  batch.lease = lease;
+  batch.event = event_of(lane, &status);
+  if (status.is_ok()) status = submit_batch(op, lane, &batch);
+  if (batch.bytes == 0) {
+    drop(lane, batch);
+    return status;
+  }
+  Status recorded = lane.home.table->record(lane.home.device, batch.event, lane.stream);
+  if (!recorded.is_ok()) {
+    // Without a mark its end cannot be seen: wait for it here, once.
+    (void)lane.home.table->finish(lane.home.device, lane.stream, ns_per_s);
+    drop(lane, batch);
+    return recorded;
+  }
+  ++op.outstanding;
+  op.in_flight += batch.bytes;
+  lane.backlog += batch.bytes;
+  lane.batches.push_back(std::move(batch));
+  ++in_flight_;
+  return status;
+}
+
+void Copies::drop(Lane &lane, const Batch &batch) {
+  if (batch.event) lane.events.push_back(batch.event);
+  if (batch.lease) batch.lease->leave();
+}
+
+Status Copies::submit_batch(Op &op, Lane &lane, Batch *batch) {
+  for (size_t count = 0; count < batch_copies && batch->bytes < lane_bytes && !op.fully_issued(); ++count) {
+    auto run = next_run(op, op.cursor);
+    if (!run.is_ok()) break;  // the caller's next turn sees to it
+    if (run.value().length > 0) {
+      if (!(run.value().home == lane.home) || *run.value().lease != batch->lease) break;
+      run.value().length = std::min(run.value().length, lane_bytes - batch->bytes);
+      Status status = submit(op, lane, run.value());
+      if (!status.is_ok()) return status;
+    }
+    batch->bytes += run.value().length;
+    advance(op, &op.cursor, run.value().length);
+  }
+  return Status::ok();
+}
+
+Status Copies::submit(Op &op, Lane &lane, const Run &run) {
+  bool write = op.kind == OpKind::write;
+  return lane.home.table->copy(lane.home.device, lane.stream, write ? run.remote : run.local,
+                               write ? run.local : run.remote, run.length);
+}
+
+// -- Coming back
+
+size_t Copies::reap(Lane &lane) {
+  size_t count = 0;
+  while (!lane.batches.empty()) {
+    auto reached = lane.home.table->reached(lane.home.device, lane.batches.front().event);
+    if (reached.is_ok() && !reached.value()) break;
+    Batch batch = std::move(lane.batches.front());
+    lane.batches.pop_front();
+    drop(lane, batch);
+    lane.backlog -= batch.bytes;
+    --in_flight_;
+    ++count;
+    endpoint_.engine().copied(*batch.op, batch.bytes, reached.status());
+  }
+  return count;
+}
+
+size_t Copies::progress() {
+  size_t count = std::exchange(slices_, 0);
+  for (auto &lane : lanes_) count += reap(*lane);
+  return count;
+}
+
+bool Copies::finish(uint64_t timeout) {
+  for (auto &lane : lanes_)
+    if (!lane->batches.empty()) (void)lane->home.table->finish(lane->home.device, lane->stream, timeout);
+  progress();
+  return in_flight_ == 0;
+}
+
+// -- Lanes
+
+Result<Copies::Lane *> Copies::lane_for(const Home &home, bool small) {
+  for (auto &lane : lanes_)
+    if (lane->home == home && lane->small == small) return lane.get();
+  auto lane = std::make_unique<Lane>();
+  lane->home = home;
+  lane->small = small;
+  auto stream = home.table->make_stream(home.device);
+  if (!stream.is_ok()) return stream.status();
+  lane->stream = stream.value();
+  lanes_.push_back(std::move(lane));
+  return lanes_.back().get();
+}
+
+void *Copies::event_of(Lane &lane, Status *status) {
+  if (!lane.events.empty()) {
+    void *event = lane.events.back();
+    lane.events.pop_back();
+    return event;
+  }
+  auto made = lane.home.table->make_event(lane.home.device);
+  *status = made.status();
+  return made.is_ok() ? made.value() : nullptr;
+}
+
+void Copies::close(Lane &lane) {
+  const device::Operations &table = *lane.home.table;
+  for (void *event : lane.events) (void)table.drop_event(lane.home.device, event);
+  (void)table.drop_stream(lane.home.device, lane.stream);
+}
+
+}  // namespace pirn::core

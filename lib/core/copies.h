@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// Transfers whose bytes this process moves itself, because it reaches both ends: by a device's copy engines and kernels,
+// or by the processor. Called under the endpoint's lock; nothing here waits for a device, and the processor copies a
+// bounded slice per round of progress.
+#pragma once
+
+#include "core/op.h"
+#include "core/reach.h"
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace pirn::core {
+
+class Endpoint;
+
+class Copies {
+ public:
+  explicit Copies(Endpoint &endpoint) : endpoint_(endpoint) {}
+  ~Copies();  // nothing may be in flight
+
+  // How the op travels: unknown while a window of it is still opening. Of no use to a demand that cannot be met: an
+  // error that says why.
+  Result<Route> route(const Op &op) const;
+  // Hands over as much as there is room for. True: nothing is left, or the op has ended.
+  bool issue(Op &op);
+  size_t progress();  // how much has completed
+  bool busy() const { return in_flight_ > 0; }
+  // Waits until no copy is in flight, at most `timeout` ns. For closing.
+  bool finish(uint64_t timeout);
+
+ private:
+  // Copies in order, on a stream of one device. Small transfers have a lane of their own, so that they never wait behind
+  // large ones.
+  struct Batch {
+    Op *op = nullptr;
+    uint64_t bytes = 0;
+    void *event = nullptr;
+    std::shared_ptr<Lease> lease;  // entered
+  };
+  struct Lane {
+    Home home;
+    bool small = false;
+    void *stream = nullptr;
+    std::deque<Batch> batches;
+    uint64_t backlog = 0;  // bytes
+    std::vector<void *> events;
+  };
+  // Contiguous bytes at both ends.
+  struct Run {
+    std::byte *local = nullptr;
+    std::byte *remote = nullptr;
+    uint64_t length = 0;
+    Home home;
+    const std::shared_ptr<Lease> *lease = nullptr;  // of the remote end
+  };
+
+  Result<Run> next_run(const Op &op, const Cursor &cursor) const;
+  Result<Lane *> lane_for(const Home &home, bool small);
+  void close(Lane &lane);
+  bool issue_by_processor(Op &op);
+  Status fill(Op &op, Lane &lane, const std::shared_ptr<Lease> &lease);
+  Status submit_batch(Op &op, Lane &lane, Batch *batch);
+  void drop(Lane &lane, const Batch &batch);
+  Status submit(Op &op, Lane &lane, const Run &run);
+  void *event_of(Lane &lane, Status *status);
+  size_t reap(Lane &lane);
+
+  Endpoint &endpoint_;
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  size_t in_flight_ = 0;  // batches
+  size_t slices_ = 0;     // that the processor copied in this round
+};
+
+}  // namespace pirn::core

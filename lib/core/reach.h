@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// Memory that this process reaches without the network: where a window of a peer lies in its own address space, and
+// what it offers to endpoints of its own.
+#pragma once
+
+#include "device/operations.h"
+#include "wire/metadata.h"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pirn::core {
+
+// How the bytes of a transfer travel.
+enum class Route : uint8_t {
+  unknown,  // not decided yet
+  fabric,
+  self,  // the peer is in this process
+  ipc,   // the peer is in another process of this host, which shares its memory
+};
+const char *route_name(Route route);
+Route route_named(const std::string &name);  // unknown: none of them
+
+// Whose copy engine moves the bytes at an address. Host memory has none: the processor does.
+struct Home {
+  const device::Operations *table = nullptr;  // nullptr: host memory
+  uint32_t device = 0;
+  bool operator==(const Home &) const = default;
+};
+
+// Lets the owner of memory wait for those who are copying it: an endpoint may be closed, and its memory freed, while a peer
+// in the same process knows nothing of it yet.
+class Lease {
+ public:
+  bool enter();  // false: ended. Otherwise the memory stays until leave()
+  void leave() { inside_.fetch_sub(1); }
+  // Nobody enters from now on; waits at most `timeout` ns for those inside. False: some still are.
+  bool end(uint64_t timeout);
+
+ private:
+  std::atomic<uint32_t> inside_{0};
+  std::atomic<bool> ended_{false};
+};
+
+// Contiguous in this process's address space.
+struct Extent {
+  uint64_t offset = 0;  // in the window
+  uint64_t length = 0;
+  std::byte *address = nullptr;
+};
+
+// How a window can be reached; set when it opens, and unchanged until it is gone.
+struct Reach {
+  Route route = Route::fabric;
+  std::vector<Extent> extents;  // of the whole window, ascending; empty over the fabric
+  Home home;
+  std::shared_ptr<Lease> lease;  // self only
+  std::string why;               // why no nearer way was taken, for people
+};
+
+// Where memory lies, by asking the runtimes that this process has loaded. `kind`: PIRN_MEMORY_*. INVALID: it is of another
+// kind than was said, or of several allocations of unlike devices.
+Result<Home> home_of(void *address, uint64_t length, uint32_t kind);
+
+// Windows that endpoints of this process have advertised. Thread-safe; takes no other lock.
+struct Offer {
+  std::byte *address = nullptr;
+  uint64_t length = 0;
+  Home home;
+  std::shared_ptr<Lease> lease = std::make_shared<Lease>();
+};
+void offer(const wire::WindowBlob &window, const Offer &offer);
+// Afterwards nobody copies the memory. False: somebody who neither progresses nor closes still may.
+bool end_offer(const wire::WindowBlob &window);
+// Only whoever has the blob finds it: it holds a random word.
+std::optional<Offer> find_offer(const wire::WindowBlob &window);
+
+}  // namespace pirn::core
