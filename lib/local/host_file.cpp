@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "local/host_file.h"
 
+#include "base/text.h"
+
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 namespace pirn::local {
 
@@ -28,6 +31,29 @@ Status check_end(int file, uint64_t length) {
 }
 
 }  // namespace
+
+Result<Fd> make_host_file(uint64_t length) {
+  if (length == 0 || length > INT64_MAX)
+    return fail(PIRN_ERR_RANGE, "a memory file of %llu bytes; allowed are 1 to %lld",
+                static_cast<unsigned long long>(length), static_cast<long long>(INT64_MAX));
+  Fd file(memfd_create("pirn", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!file.is_open()) return fail(PIRN_ERR_NO_MEMORY, "memfd_create: %s", std::strerror(errno));
+  if (ftruncate(file.get(), static_cast<off_t>(length)) != 0)
+    return fail(PIRN_ERR_NO_MEMORY, "ftruncate of a memory file to %llu bytes: %s",
+                static_cast<unsigned long long>(length), std::strerror(errno));
+  if (fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+    return fail(PIRN_ERR_IO, "a memory file cannot be sealed: %s", std::strerror(errno));
+  return file;
+}
+
+Result<Fd> host_file_for(int file, bool writable) {
+  const std::string path = text("/proc/self/fd/%d", file);
+  Fd given(writable ? fcntl(file, F_DUPFD_CLOEXEC, 0) : open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (given.is_open()) return given;
+  const int error = errno;
+  return fail(error == EMFILE || error == ENFILE ? PIRN_ERR_NO_MEMORY : PIRN_ERR_UNAVAILABLE,
+              "no %s descriptor of memory file %d: %s", writable ? "second" : "read-only", file, std::strerror(error));
+}
 
 Result<void *> map_host_file(int file, uint64_t length, bool writable) {
   const Status status = check_end(file, length);

@@ -2,10 +2,28 @@
 #include "fake_device.h"
 
 #include <fcntl.h>
+#include <set>
 
 namespace fixture {
 
 FakeDevice fake;
+static std::set<void *> host_blocks;
+
+void reset_fake() {
+  for (void *block : host_blocks) std::free(block);
+  host_blocks.clear();
+  fake = {};
+}
+
+size_t fake_host_blocks() { return host_blocks.size(); }
+
+static Result<void *> fake_allocate_host(uint64_t length) { return *host_blocks.insert(std::malloc(length)).first; }
+
+static Status fake_release_host(void *block) {
+  assert_int_equal(host_blocks.erase(block), 1);
+  std::free(block);
+  return Status::ok();
+}
 
 static Status status_of(pirn_status code, const char *what) {
   return code == PIRN_OK ? Status::ok() : fail(code, "%s: made to fail", what);
@@ -63,8 +81,8 @@ const device::Operations *fake_operations() {
     made.unmap = fake_unmap;
     made.copy = fake_copy;
     made.finish = fake_finish;
-    made.allocate_host = [](uint64_t length) -> Result<void *> { return ++fake.host_blocks, std::malloc(length); };
-    made.release_host = [](void *block) { return --fake.host_blocks, std::free(block), Status::ok(); };
+    made.allocate_host = fake_allocate_host;
+    made.release_host = fake_release_host;
     made.make_stream = fake_make_stream;
     made.drop_stream = [](uint32_t, void *) { return --fake.streams, Status::ok(); };
     return made;

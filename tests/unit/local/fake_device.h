@@ -18,9 +18,11 @@ struct FakeDevice {
   std::vector<device::HandleKind> mapped, unmapped;  // in order; mapped: also what failed
   std::vector<std::vector<std::byte>> copied;
   std::vector<uint64_t> patience;  // that finish() was given
-  int host_blocks = 0, streams = 0, streams_made = 0;
+  int streams = 0, streams_made = 0;
 };
 extern FakeDevice fake;
+void reset_fake();          // all calls succeed; what was left allocated is freed
+size_t fake_host_blocks();  // that allocate_host() gave and nobody gave back
 
 const device::Operations *fake_operations();
 wire::ShareHandle legacy_handle(int file);  // also good for other processes, as long as this one has it open

@@ -3,10 +3,10 @@
 #include "fake_device.h"
 #include "process.h"
 
+#include "local/host_file.h"
 #include "local/imports.h"
 
 #include <algorithm>
-#include <fcntl.h>
 
 using namespace fixture;
 
@@ -17,7 +17,8 @@ using Bytes = std::vector<std::byte>;
 
 constexpr size_t allocation_bytes = 20000;
 constexpr size_t allocations = 5;
-constexpr uint64_t window_on_device = 3, window_on_host = 4, window_with_a_hole = 5;
+constexpr uint64_t window_on_device = 3, window_on_host = 4, window_with_a_hole = 5, window_to_read = 6,
+                   window_unsealed = 7;
 // Windows begin 7000 bytes into allocation 1 and end 300 before the end of the last.
 constexpr uint64_t window_start = 7000, window_length = allocations * allocation_bytes - window_start - 300;
 
@@ -26,14 +27,23 @@ uint64_t allocation_id(uint64_t window, size_t index) { return window * 100 + in
 // Byte `at` of allocation `index`.
 std::byte filling(size_t index, size_t at) { return static_cast<std::byte>((index * 31 + at * 7 + at / 256) & 0xff); }
 
-// Sealed, and filled with what tells the allocations apart.
+bool is_host(uint64_t window) { return window == window_on_host || window >= window_to_read; }
+
+// Filled with what tells the allocations apart.
 Fd make_allocation(size_t index) {
   Bytes content(allocation_bytes);
   for (size_t at = 0; at < content.size(); ++at) content[at] = filling(index, at);
-  Fd file(memfd_create("allocation", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (write(file.get(), content.data(), content.size()) != static_cast<ssize_t>(content.size())) _exit(1);
-  if (fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK) != 0) _exit(1);
+  Fd file = make_host_file(allocation_bytes).take();
+  if (pwrite(file.get(), content.data(), content.size(), 0) != static_cast<ssize_t>(content.size())) _exit(1);
   return file;
+}
+
+// To give away. The owner of `window_to_read` tries to cut the file after that.
+Fd descriptor_of(uint64_t window, const Fd &file, wire::ShareChunk *chunk) {
+  if (window == window_unsealed) return memory_of(Bytes(allocation_bytes));
+  Fd given = host_file_for(file.get(), window != window_to_read).take();
+  if (window == window_to_read && ftruncate(file.get(), 0) != 0) chunk->why_none = std::strerror(errno);
+  return given;
 }
 
 wire::ShareChunk chunk_of(uint64_t window, size_t index) {
@@ -45,7 +55,7 @@ wire::ShareChunk chunk_of(uint64_t window, size_t index) {
   chunk.allocation = allocation_id(window, index);
   chunk.allocation_offset = begin - index * allocation_bytes;
   chunk.allocation_length = allocation_bytes;
-  if (window != window_on_host) chunk.device[0] = 1;
+  if (!is_host(window)) chunk.device[0] = 1;
   return chunk;
 }
 
@@ -58,9 +68,9 @@ Offer offer_window(const wire::ShareAsk &ask) {
   for (size_t index = 0; index < allocations && offer.answer.chunks.size() < 2; ++index) {
     wire::ShareChunk chunk = chunk_of(ask.window, index);
     if (chunk.offset + chunk.length <= ask.offset) continue;
-    const Kind kind = ask.window == window_on_host ? Kind::host_file : Kind::device_file;
+    const Kind kind = is_host(ask.window) ? Kind::host_file : Kind::device_file;
     chunk.handles.push_back({kind, static_cast<uint8_t>(offer.files.size()), {}});
-    offer.files.push_back(Fd(dup(kept[index].get())));
+    offer.files.push_back(descriptor_of(ask.window, kept[index], &chunk));
     if (ask.window == window_on_device) chunk.handles.push_back(legacy_handle(kept[index].get()));
     if (ask.window == window_with_a_hole && index == 3) chunk.allocation_length += 1;
     offer.answer.chunks.push_back(std::move(chunk));
@@ -71,10 +81,10 @@ Offer offer_window(const wire::ShareAsk &ask) {
 Importer on_device(bool writable = true) {
   return {fake_operations(), fake_ordinal, false, writable, now_ns() + 60 * ns_per_s};
 }
-Importer on_host() { return {nullptr, 0, false, true, now_ns() + 60 * ns_per_s}; }
+Importer on_host(bool writable = true) { return {nullptr, 0, false, writable, now_ns() + 60 * ns_per_s}; }
 
 struct Two : Connected {
-  explicit Two(const Directory &directory) : Connected(settings_for(directory.path()), offer_window) { fake = {}; }
+  explicit Two(const Directory &directory) : Connected(settings_for(directory.path()), offer_window) { reset_fake(); }
 
   const wire::Instance &instance() const { return peer().instance; }
 
@@ -143,6 +153,35 @@ void take__host_window__is_all_there(void **) {
   assert_text(imported.words(), "shared file");
   check_writing(two, window_on_host, on_host(), imported);
   two.imports.release(&imported);
+}
+
+void take__host_window_whose_owner_cuts_it__is_all_there(void **) {
+  const Directory directory;
+  Two two(directory);
+  const Side::Answer answer = two.asker.question(two.id, {window_to_read, 0, 0, usable_kinds(on_host())});
+  assert_text(answer.offer.answer.chunks[0].why_none, "Operation not permitted");
+  Imported imported;
+  assert_text(two.take(window_to_read, on_host(false), &imported).text, "");
+  check_extents(imported);
+  two.imports.release(&imported);
+}
+
+void take__host_window_that_is_not_this_sides_to_write__is_refused_to_a_writer(void **) {
+  const Directory directory;
+  Two two(directory);
+  Imported imported;
+  const Status status = two.take(window_to_read, on_host(), &imported);
+  assert_int_equal(status.code, PIRN_ERR_UNAVAILABLE);
+  assert_contains(status.text, "shared file: mmap of 20000 bytes to be written: Permission denied");
+}
+
+void take__host_file_that_may_be_cut__is_refused(void **) {
+  const Directory directory;
+  Two two(directory);
+  Imported imported;
+  const Status status = two.take(window_unsealed, on_host(), &imported);
+  assert_int_equal(status.code, PIRN_ERR_UNAVAILABLE);
+  assert_contains(status.text, "13000 bytes from 0 of the window: shared file: the file is not sealed against shrin");
 }
 
 void take__files_do_not_map__goes_by_legacy_handles_and_says_why(void **) {
@@ -273,6 +312,9 @@ int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(take__device_window_of_several_allocations__is_all_there),
       cmocka_unit_test(take__host_window__is_all_there),
+      cmocka_unit_test(take__host_window_whose_owner_cuts_it__is_all_there),
+      cmocka_unit_test(take__host_window_that_is_not_this_sides_to_write__is_refused_to_a_writer),
+      cmocka_unit_test(take__host_file_that_may_be_cut__is_refused),
       cmocka_unit_test(take__files_do_not_map__goes_by_legacy_handles_and_says_why),
       cmocka_unit_test(take__part_of_the_chunks_by_another_way__tells_both),
       cmocka_unit_test(take__second_window_of_the_same_allocations__maps_nothing_more),
