@@ -66,6 +66,7 @@ enum Error : int {
   error_not_ready = 600,
   error_peer_already_enabled = 704,
   error_already_registered = 712,
+  error_not_registered = 713,
   error_not_permitted = 800,
   error_not_supported = 801,
 };

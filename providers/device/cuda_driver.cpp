@@ -50,7 +50,8 @@ pirn_status code_of(int error) {
     case error_invalid_device:
     case error_invalid_context:
     case error_invalid_handle:
-    case error_already_registered: return PIRN_ERR_INVALID;
+    case error_already_registered:
+    case error_not_registered: return PIRN_ERR_INVALID;
     case error_not_initialized:
     case error_no_device:
     case error_no_binary:

@@ -26,8 +26,9 @@ Status read(const void *address, Attributes &found) {
               pointer_to(address));
 }
 
-// A chunk is named by its physical memory: the range that it is mapped to is reserved once and may get other chunks
-// later. Drivers before CUDA 12.1 know the range only. The top bit keeps the two kinds of number apart.
+// A range is reserved once and may get other chunks later, so a chunk is named by its physical memory, too; by both,
+// because no manual says that the number of either is not used again. Drivers before CUDA 12.1 know the range only. The
+// top bit keeps the two kinds of name apart.
 void read_chunk(const void *address, Allocation &chunk) {
   constexpr uint64_t physical = uint64_t{1} << 63;
   uint64_t id = 0;
@@ -38,7 +39,8 @@ void read_chunk(const void *address, Allocation &chunk) {
   const int error = driver().cuPointerGetAttributes(static_cast<unsigned>(kinds.size()), kinds.data(), values.data(),
                                                     pointer_to(address));
   if (error != success) return;
-  if (id != 0) chunk.id = id | physical;
+  constexpr uint64_t odd = 0x9e3779b97f4a7c15;
+  if (id != 0) chunk.id = (chunk.id ^ id * odd) | physical;
   if (length != 0) {
     chunk.address = address_of(start);
     chunk.length = length;

@@ -99,8 +99,8 @@ Result<void *> map_imported(uint32_t device, Chunk chunk, uint64_t length, bool 
   if (!writable) {
     access[0].flags = access_read;
     const Result<void *> read_only = map_chunk(chunk, rounded.value(), access);
-    if (read_only.is_ok() || read_only.status().code != PIRN_ERR_UNAVAILABLE) return read_only;
-    access[0].flags = access_read_write;  // a courtesy that this driver does not do
+    if (read_only.is_ok()) return read_only;
+    access[0].flags = access_read_write;  // drivers that do not do this courtesy say so in different ways
   }
   return map_chunk(chunk, rounded.value(), access);
 }
