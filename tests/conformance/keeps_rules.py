@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a program over simulated NICs: it fails, too, if one of them saw a rule broken (a line of pirn-sim's)."""
+"""Runs a program over simulated NICs or GPUs: it fails, too, if one of them saw a rule broken (a line of theirs)."""
 import subprocess
 import sys
 import threading
@@ -11,7 +11,7 @@ broken = 0
 def pass_on(stream):
     global broken
     for line in stream:
-        broken += b"pirn-sim " in line
+        broken += b"pirn-sim " in line or b"pirn-fake-gpu " in line
         sys.stderr.buffer.write(line)
         sys.stderr.buffer.flush()
 
@@ -22,5 +22,5 @@ reader.start()
 status = program.wait()
 reader.join(timeout=10)  # a process that outlives the program may hold its stderr
 if broken:
-    print(f"{broken} times a rule of the simulated NICs was broken", file=sys.stderr)
+    print(f"{broken} times a rule of the simulated hardware was broken", file=sys.stderr)
 sys.exit(1 if broken and status == 0 else status & 0xFF)

@@ -55,7 +55,7 @@ __attribute__((destructor)) void tell_leaks() {
   if (!lock) return;
   std::map<Kind, size_t> kinds;
   for (const auto &[base, mapping] : all.mappings) kinds[mapping.kind]++;
-  std::string text;
+  std::string text;  // without modules, which belong to contexts
   for (const auto &[kind, count] : kinds) add(text, count, (std::string(kind_name(kind)) + " memory").c_str());
   size_t held = 0;
   for (const auto &[handle, chunk] : all.handles) held += chunk->handles;
@@ -64,7 +64,6 @@ __attribute__((destructor)) void tell_leaks() {
   add(text, all.streams.size(), "streams");
   add(text, all.events.size(), "events");
   add(text, all.graphs.size() + all.executables.size(), "graphs");
-  add(text, all.modules.size(), "modules");
   add(text, all.pools.size(), "pools");
   if (!text.empty()) report("leak", "%s", text.c_str());
   for (auto &[base, mapping] : all.mappings)
