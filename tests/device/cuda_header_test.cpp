@@ -99,6 +99,7 @@ SAME(error_invalid_handle, CUDA_ERROR_INVALID_HANDLE);
 SAME(error_not_ready, CUDA_ERROR_NOT_READY);
 SAME(error_peer_already_enabled, CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED);
 SAME(error_already_registered, CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED);
+SAME(error_not_registered, CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED);
 SAME(error_not_permitted, CUDA_ERROR_NOT_PERMITTED);
 SAME(error_not_supported, CUDA_ERROR_NOT_SUPPORTED);
 
