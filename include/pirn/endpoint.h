@@ -22,7 +22,7 @@ typedef struct pirn_peer pirn_peer;
 
 typedef struct pirn_endpoint_params {
   size_t struct_size;
-  const char *device;   /* "host"; NULL: "host" */
+  const char *device;   /* whose memory it mainly serves: "host" or a device ("cuda:0"), which decides what NICs are near; NULL: "host" */
   const char *provider; /* demand a provider ("tcp"); NULL: as set by PIRN_PROVIDER. A demand that cannot be met fails, it never falls back */
   const char *nics;     /* demand NICs: list of names, globs, addresses or PCI addresses; NULL: as set by PIRN_NICS */
   uint32_t progress;    /* PIRN_PROGRESS_* */

@@ -63,6 +63,35 @@ typedef struct pirn_affinity_info {
   uint32_t preferred;  /* 1: the place uses it first; several devices share what is nearest to all of them */
 } pirn_affinity_info;
 
+/* One kind of device that pirn can work with. */
+typedef struct pirn_device_kind_info {
+  size_t struct_size;
+  const char *name;     /* "cuda"; its devices are "cuda:0", ... */
+  const char *version;  /* of its driver and runtime; "" unless loaded */
+  const char *reason;   /* why no device of it is usable; "" if one is */
+  uint32_t loaded;      /* 1: its runtime was found and runs in this process */
+  uint32_t device_count;
+} pirn_device_kind_info;
+
+#define PIRN_DEVICE_SHARES_FILES 1u    /* its memory can be shared by file descriptor */
+#define PIRN_DEVICE_SHARES_FABRIC 2u   /* by handles that cross hosts */
+#define PIRN_DEVICE_SHARES_LEGACY 4u   /* plain allocations, by handles of this host */
+#define PIRN_DEVICE_WAITS_ON_WORDS 8u  /* its streams can wait for words of host memory */
+#define PIRN_DEVICE_HAS_KERNELS 16u    /* pirn has kernels for it: many small blocks move fast */
+#define PIRN_DEVICE_DMA_BUF 32u        /* its memory can be exported as dma-buf */
+
+/* One device that this process sees. */
+typedef struct pirn_device_info {
+  size_t struct_size;
+  const char *name;         /* "cuda:0": numbered as this process sees them */
+  const char *description;  /* the vendor's name for it */
+  const char *pci_address;  /* "0000:21:00.0" */
+  uint8_t uuid[16];
+  uint64_t memory;          /* bytes */
+  uint32_t features;        /* PIRN_DEVICE_* */
+  uint32_t reserved;
+} pirn_device_info;
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -70,6 +99,10 @@ extern "C" {
 PIRN_API pirn_status pirn_info_setting(pirn_context *context, uint64_t index, pirn_setting_info *info);
 PIRN_API pirn_status pirn_info_provider(pirn_context *context, uint64_t index, pirn_provider_info *info);
 PIRN_API pirn_status pirn_info_nic(pirn_context *context, uint64_t index, pirn_nic_info *info);
+
+/* The first call of these two loads the runtime of every kind of device that is installed, which takes up to a second each. */
+PIRN_API pirn_status pirn_info_device_kind(pirn_context *context, uint64_t index, pirn_device_kind_info *info);
+PIRN_API pirn_status pirn_info_device(pirn_context *context, uint64_t index, pirn_device_info *info);
 
 /* Of the NIC with this index in pirn_info_nic's list. `place` is a device by PCI address ("0000:21:00.0", "21:00.0"),
  * memory of a NUMA node by the system's number ("numa:0"), or NULL: memory of the CPUs that this thread is bound to.

@@ -34,6 +34,16 @@ typedef struct pirn_region_params {
 extern "C" {
 #endif
 
+/* Allocates memory that other processes of this host can map when a window of it is advertised: the nearest path between
+ * them. device: "host", or a device by name ("cuda:0"); NULL: "host". Rounded up to whole pages or chunks (device memory:
+ * 2 MiB as a rule); device memory is open to every device that can reach it. Not registered. Errors: INVALID (no such
+ * name), UNAVAILABLE (no such device, and why), NO_MEMORY. */
+PIRN_API pirn_status pirn_memory_alloc(pirn_context *context, const char *device, uint64_t length, void **address);
+
+/* Frees it. No region may hold it any more and no device may be using it. INVALID: not from pirn_memory_alloc. NULL is
+ * fine. */
+PIRN_API pirn_status pirn_memory_free(pirn_context *context, void *address);
+
 /* Registers memory, which must stay mapped until the region is deregistered.
  * The same range again is cheap. params may be NULL. */
 PIRN_API pirn_status pirn_region_register(pirn_endpoint *endpoint, void *address, uint64_t length,
@@ -54,7 +64,9 @@ PIRN_API pirn_status pirn_region_advertise(pirn_region *region, uint64_t offset,
 
 /* Ends remote access. Peers that imported the window are asked to finish; those
  * that do not answer within the timeout are cut off. When it returns nothing remote
- * touches the memory any more. */
+ * touches the memory any more. TIMEOUT: the window is withdrawn, but a process of this host that did not answer
+ * has the memory mapped (path "ipc"), which nobody can take from it: do not use the memory for anything else while
+ * it lives. */
 PIRN_API pirn_status pirn_region_withdraw(pirn_region *region, uint64_t window_id, uint64_t timeout_ns);
 
 /* Imports a window blob (binary or text) of this peer; returns at once. Transfers

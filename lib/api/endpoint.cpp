@@ -7,10 +7,14 @@
 using namespace pirn;
 using namespace pirn::api;
 
-static Result<core::EndpointOptions> options_of(const pirn_endpoint_params &p, const Settings &settings) {
-  if (p.device && std::string(p.device) != "host")
-    return fail(PIRN_ERR_UNAVAILABLE, "device \"%s\" is not built into this version; \"host\" is", p.device);
+static Result<core::EndpointOptions> options_of(const pirn_endpoint_params &p, core::Context &context) {
+  const Settings &settings = context.settings();
   core::EndpointOptions options;
+  if (p.device && std::string(p.device) != "host") {
+    auto found = context.devices().find(p.device);
+    if (!found.is_ok()) return found.status();
+    options.device = found.value();
+  }
   options.provider = p.provider ? p.provider : settings.provider;
   options.nics = p.nics ? p.nics : settings.nics;
   options.provider_by_call = p.provider != nullptr;
@@ -45,7 +49,7 @@ pirn_status pirn_endpoint_open(pirn_context *context, const pirn_endpoint_params
     if (!context) return missing("context");
     pirn_endpoint_params p;
     if (Status bad = import_params(params, &p); !bad.is_ok()) return bad;
-    auto options = options_of(p, unwrap(context)->settings());
+    auto options = options_of(p, *unwrap(context));
     if (!options.is_ok()) return options.status();
     auto opened = core::Endpoint::open(*unwrap(context), options.value());
     if (!opened.is_ok()) return opened.status();

@@ -90,6 +90,35 @@ pirn_status pirn_info_nic(pirn_context *context, uint64_t index, pirn_nic_info *
   });
 }
 
+pirn_status pirn_info_device_kind(pirn_context *context, uint64_t index, pirn_device_kind_info *info) {
+  return guard([&]() -> Status {
+    if (Status bad = clear_output(info); !bad.is_ok()) return bad;
+    if (!context) return missing("context");
+    const auto &kinds = unwrap(context)->devices().kinds();
+    if (index >= kinds.size()) return past_end("device kind", index, kinds.size());
+    const device::Kind &kind = kinds[index];
+    pirn_device_kind_info out{sizeof(out),         kind.operations->name,    kind.version.c_str(),
+                              kind.reason.c_str(), kind.loaded ? 1u : 0u, static_cast<uint32_t>(kind.devices)};
+    export_result(out, info);
+    return Status::ok();
+  });
+}
+
+pirn_status pirn_info_device(pirn_context *context, uint64_t index, pirn_device_info *info) {
+  return guard([&]() -> Status {
+    if (Status bad = clear_output(info); !bad.is_ok()) return bad;
+    if (!context) return missing("context");
+    const auto &devices = unwrap(context)->device_list();
+    if (index >= devices.size()) return past_end("device", index, devices.size());
+    const core::ListedDevice &device = devices[index];
+    pirn_device_info out{sizeof(out), device.name.c_str(), device.info.name.c_str(), device.pci_address.c_str(),
+                         {},          device.info.memory,  device.info.features,     0};
+    std::copy(device.info.uuid.begin(), device.info.uuid.end(), out.uuid);
+    export_result(out, info);
+    return Status::ok();
+  });
+}
+
 pirn_status pirn_info_affinity(pirn_context *context, const char *place, uint64_t index, pirn_affinity_info *info) {
   return guard([&]() -> Status {
     if (Status bad = clear_output(info); !bad.is_ok()) return bad;

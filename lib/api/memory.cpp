@@ -3,6 +3,7 @@
 #include "api/error.h"
 #include "api/handles.h"
 #include "api/params.h"
+#include "core/allocations.h"
 
 using namespace pirn;
 using namespace pirn::api;
@@ -16,7 +17,36 @@ static Status kind_of(const pirn_region_params *params, uint32_t *kind) {
   return Status::ok();
 }
 
+// The device that memory is asked of; nullptr: the host.
+static Result<const device::Device *> device_named(core::Context &context, const char *name) {
+  if (!name || std::string(name) == "host") return static_cast<const device::Device *>(nullptr);
+  return context.devices().find(name);
+}
+
 extern "C" {
+
+pirn_status pirn_memory_alloc(pirn_context *context, const char *device, uint64_t length, void **address) {
+  return guard([&]() -> Status {
+    if (!address) return missing("address");
+    *address = nullptr;
+    if (!context) return missing("context");
+    auto found = device_named(*unwrap(context), device);
+    if (!found.is_ok()) return found.status();
+    const device::Device *of = found.value();
+    auto made = core::Allocations::of_process().make(of ? of->operations : nullptr, of ? of->info.ordinal : 0, length);
+    if (!made.is_ok()) return made.status();
+    *address = made.value();
+    return Status::ok();
+  });
+}
+
+pirn_status pirn_memory_free(pirn_context *context, void *address) {
+  return guard([&]() -> Status {
+    if (!context) return missing("context");
+    if (!address) return Status::ok();
+    return core::Allocations::of_process().free(address);
+  });
+}
 
 pirn_status pirn_region_register(pirn_endpoint *endpoint, void *address, uint64_t length,
                                  const pirn_region_params *params, pirn_region **region) {

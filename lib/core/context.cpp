@@ -68,6 +68,20 @@ const Result<topo::Machine> &Context::machine() {
   return machine_;
 }
 
+const device::Registry &Context::devices() {
+  std::call_once(listed_, [this] {
+    devices_ = std::make_unique<device::Registry>();
+    for (const device::Device &device : devices_->devices())
+      device_list_.push_back({device.info, device.name(), pci_text(device.info.pci)});
+  });
+  return *devices_;
+}
+
+const std::vector<ListedDevice> &Context::device_list() {
+  devices();
+  return device_list_;
+}
+
 const wire::Instance &process_identity() {
   static const wire::Instance identity = [] {
     wire::Instance made;

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/settings.h"
+#include "device/registry.h"
 #include "fabric/discovery.h"
 #include "topo/machine.h"
 #include "wire/metadata.h"
@@ -15,6 +16,13 @@
 #include <vector>
 
 namespace pirn::core {
+
+// A device with the texts that outlive a query.
+struct ListedDevice {
+  device::Info info;
+  std::string name;
+  std::string pci_address;
+};
 
 class Context {
  public:
@@ -32,6 +40,8 @@ class Context {
   const std::vector<uint8_t> &key() const { return key_; }
   const std::vector<fabric::ProviderFound> &providers();
   const Result<topo::Machine> &machine();
+  const device::Registry &devices();  // loads every device runtime there is
+  const std::vector<ListedDevice> &device_list();
 
   std::atomic<uint64_t> endpoints{0};
 
@@ -42,6 +52,9 @@ class Context {
   const fabric::Calls &calls_;
   std::once_flag discovered_;
   std::vector<fabric::ProviderFound> providers_;
+  std::once_flag listed_;
+  std::unique_ptr<device::Registry> devices_;
+  std::vector<ListedDevice> device_list_;
   std::once_flag looked_;
   Result<topo::Machine> machine_ = topo::Machine{};
 };

@@ -25,28 +25,38 @@ Copies::~Copies() {
 
 // -- Which way
 
+static Result<Route> settle_route(Route demand, Route offered, const std::string &why, bool on_device) {
+  const Route route = demand == Route::unknown ? offered : demand;
+  const char *colon = why.empty() ? "" : ": ";
+  if (route != offered && route != Route::fabric)
+    return fail(PIRN_ERR_UNAVAILABLE, "path \"%s\" was demanded, \"%s\" is there%s%s", route_name(route),
+                route_name(offered), colon, why.c_str());
+  if (route == Route::fabric && on_device)
+    return fail(PIRN_ERR_UNAVAILABLE, "device memory does not travel over the fabric%s%s",
+                why.empty() ? "" : ", and there is no nearer path: ", why.c_str());
+  return route;
+}
+
 Result<Route> Copies::route(const Op &op) const {
-  Route nearest = Route::self;
-  const Window *blocked = nullptr;
-  bool on_device = false;
+  Route offered = Route::self;
+  const Reach *blocked = nullptr;
+  bool on_device = false, sought = false;
   for (uint32_t i = 0; i < op.count; ++i) {
     const Segment segment = op.element(i);
-    if (segment.window->state == WindowState::opening) return Route::unknown;
-    if (segment.window->state == WindowState::gone) return Route::fabric;  // where it ends with the right status
-    on_device = on_device || segment.region->memory->home.table || segment.window->blob.on_device;
-    if (segment.window->reach.route == Route::fabric) blocked = segment.window;
-    else if (segment.window->reach.route == Route::ipc) nearest = Route::ipc;
+    Window &window = *segment.window;
+    const Home &near = segment.region->memory->home;
+    if (window.state == WindowState::opening) return Route::unknown;
+    if (window.state == WindowState::gone) return Route::fabric;  // where it ends with the right status
+    on_device = on_device || near.table || window.blob.on_device;
+    if (op.demand == Route::fabric) continue;
+    const Reach *reach = reach_of(window, near);
+    if (!reach) endpoint_.sharing().seek(window, near);
+    if (!reach || reach->route == Route::unknown) sought = true;
+    else if (reach->route == Route::fabric) blocked = reach;
+    else offered = reach->route;
   }
-  const Route offered = blocked ? Route::fabric : nearest;
-  const Route wanted = op.demand == Route::unknown ? offered : op.demand;
-  const char *why = blocked ? blocked->reach.why.c_str() : "";
-  if (wanted != offered && (blocked || wanted != Route::fabric))
-    return fail(PIRN_ERR_UNAVAILABLE, "path \"%s\" was demanded, \"%s\" is there%s%s", route_name(wanted),
-                route_name(offered), *why ? ": " : "", why);
-  if (wanted == Route::fabric && on_device)
-    return fail(PIRN_ERR_UNAVAILABLE, "device memory does not travel over the fabric%s%s", *why ? ", and no nearer path: " : "",
-                why);
-  return wanted;
+  if (sought) return Route::unknown;
+  return settle_route(op.demand, blocked ? Route::fabric : offered, blocked ? blocked->why : "", on_device);
 }
 
 // -- Handing over
@@ -61,7 +71,9 @@ static Status enter(const std::shared_ptr<Lease> &lease) {
 Result<Copies::Run> Copies::next_run(const Op &op, const Cursor &cursor) const {
   const Segment segment = op.element(cursor.element);
   const Home &near = segment.region->memory->home;
-  const Reach &reach = segment.window->reach;
+  const Reach *known = reach_of(*segment.window, near);
+  if (!known) return fail(PIRN_ERR_INTERNAL, "a window is used on a path that it has not");
+  const Reach &reach = *known;
   const uint64_t at = segment.remote_offset + cursor.offset;
   Run run;
   run.length = segment.length - cursor.offset;

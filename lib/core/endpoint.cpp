@@ -62,6 +62,8 @@ Status Endpoint::open_parts() {
   memory_ = std::make_unique<Memory>(rails_, instance_, log());
   bootstrap_ = std::make_unique<bootstrap::Bootstrap>(members_, settings(), log());
   driver_.add_fd(bootstrap_->poll_fd());
+  sharing_ = std::make_unique<Sharing>(*this);
+  driver_.add_fd(sharing_->poll_fd());
   if (rails_.front()->fabric().profile().same_process_only) join_neighbours(*this);
   driver_.start();
   return Status::ok();
@@ -144,9 +146,10 @@ size_t Endpoint::progress() {
   bool due = now != last_tick_;
   // While somebody shakes hands the sockets are looked at in every round, else when the clock ticks or a sleep saw
   // them.
-  if (sockets_ready_ || due || bootstrap_->next_deadline() != UINT64_MAX) {
+  if (sockets_ready_ || due || next_deadline() != UINT64_MAX) {
     sockets_ready_ = false;
     events += bootstrap_->progress(now_ns());
+    events += sharing_->progress(now_ns());
   }
   if (due) {
     last_tick_ = now;

@@ -16,6 +16,7 @@
 #include "core/memory.h"
 #include "core/paths.h"
 #include "core/selection.h"
+#include "core/sharing.h"
 #include "core/windows.h"
 
 #include <pirn/transfer.h>
@@ -124,6 +125,9 @@ class Endpoint {
   Memory &memory() { return *memory_; }
   Engine &engine() { return engine_; }
   Copies &copies() { return copies_; }
+  Sharing &sharing() { return *sharing_; }
+  Context &context() { return context_; }
+  const device::Device *device() const { return demand_.device; }  // nullptr: host memory
   Control &control() { return control_; }
   Health &health() { return health_; }
   Paths &paths() { return paths_; }
@@ -154,7 +158,7 @@ class Endpoint {
   static constexpr uint64_t busy_sleep = 10 * ns_per_ms;  // deadlines and pings are looked at this often
   uint64_t longest_sleep() const;
   bool may_sleep();
-  uint64_t next_deadline() const { return bootstrap_->next_deadline(); }  // ns, now_ns() clock
+  uint64_t next_deadline() const { return std::min(bootstrap_->next_deadline(), sharing_->next_deadline()); }  // ns, now_ns() clock
   void fds_ready() { sockets_ready_ = true; }
   void run_callbacks(Driver::Guard &guard);
 
@@ -192,6 +196,7 @@ class Endpoint {
   Rails rails_;
   std::unique_ptr<Memory> memory_;
   Engine engine_;
+  std::unique_ptr<Sharing> sharing_;  // after what uses its mappings is gone
   Copies copies_;
   Control control_;
   Health health_;

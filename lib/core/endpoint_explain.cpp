@@ -110,10 +110,8 @@ std::string Endpoint::explain(Peer &peer) {
   std::string out = explain_state(peer, now);
   for (size_t i = 0; i < peer.paths.size(); ++i) out += explain_path(peer, i, now);
   out += explain_unpaired(peer);
-  const bool same_host = peer.metadata.host == host_identity();
-  out += peer.metadata.process == process() ? "path self: not built into this version\n"
-         : same_host                        ? "path ipc: not built into this version (the peer is on this host)\n"
-                                            : "path ipc: the peer is on another host\n";
+  out += peer.metadata.process == process() ? "path self: used, the peer is in this process\n"
+                                            : "path ipc: " + sharing_->explain(peer) + "\n";
   return out + providers;
 }
 

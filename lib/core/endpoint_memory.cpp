@@ -59,6 +59,7 @@ Status Endpoint::withdraw(Region *region, uint64_t id, uint64_t timeout) {
   if (window->withdrawing) return fail(PIRN_ERR_BUSY, "window %llu is being withdrawn already", static_cast<ull>(id));
   windows_.withdraw(*window);
   driver_.posted();
+  Status left;
   if (!driver_.wait(guard, timeout_or(timeout, settings().transfer_timeout), [&] { return windows_.quiet(*window); })) {
     if (shares_memory_with_peers()) {
       guard.unlock();
@@ -66,9 +67,13 @@ Status Endpoint::withdraw(Region *region, uint64_t id, uint64_t timeout) {
       driver_.relock(guard);
     }
     windows_.cut_off(*window);
+    if (sharing_->given(*window)) left = fail(PIRN_ERR_TIMEOUT, "window %llu is withdrawn, but a process of this host that "
+                                              "did not answer has its memory mapped, and may still be copying",
+                                              static_cast<ull>(id));
   }
+  sharing_->withdrawn(*window);
   memory_->erase(window);
-  return Status::ok();
+  return left;
 }
 
 Result<Window *> Endpoint::import(Peer &peer, std::span<const std::byte> blob) {

@@ -6,6 +6,13 @@
 
 namespace pirn::core {
 
+const Reach *reach_of(const Window &window, const Home &near) {
+  if (window.reach.route != Route::ipc) return &window.reach;
+  for (const SharedReach &shared : window.shared)
+    if (shared.near == near) return &shared.reach;
+  return nullptr;
+}
+
 Memory::~Memory() {
   for (auto &entry : advertised_) take_back(*entry.second);
   for (auto &entry : local_) deregister_all(entry.second->rails);

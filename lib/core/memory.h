@@ -10,7 +10,9 @@
 #include "core/reach.h"
 #include "wire/metadata.h"
 
+#include <array>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <set>
@@ -76,12 +78,17 @@ struct Window {
   wire::WindowBlob blob;        // as imported
   std::vector<WindowKey> keys;  // per rail of the peer, of today as far as we were told
   WindowState state = WindowState::opening;
-  Reach reach;
+  Reach reach;                     // set when it opens; ipc: see `shared`
+  std::array<uint8_t, 16> secret{};  // by which its owner gives us the memory; zero: it does not
+  std::deque<SharedReach> shared;  // core/sharing: as many as there are devices in use
   uint64_t handles = 0;
   pirn_status gone_status = PIRN_ERR_WINDOW_GONE;
   uint64_t users = 0;
   bool quiescing = false;  // the owner waits for our word that nothing is in flight
 };
+
+// How copies of memory at `near` reach the window; nullptr: nobody has asked yet (Sharing::seek).
+const Reach *reach_of(const Window &window, const Home &near);
 
 class Memory {
  public:

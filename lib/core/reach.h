@@ -4,6 +4,7 @@
 #pragma once
 
 #include "device/operations.h"
+#include "local/imports.h"
 #include "wire/metadata.h"
 
 #include <atomic>
@@ -30,7 +31,7 @@ Route route_named(const std::string &name);  // unknown: none of them
 struct Home {
   const device::Operations *table = nullptr;  // nullptr: host memory
   uint32_t device = 0;
-  bool operator==(const Home &) const = default;
+  auto operator<=>(const Home &) const = default;
 };
 
 // Lets the owner of memory wait for those who are copying it: an endpoint may be closed, and its memory freed, while a peer
@@ -47,20 +48,21 @@ class Lease {
   std::atomic<bool> ended_{false};
 };
 
-// Contiguous in this process's address space.
-struct Extent {
-  uint64_t offset = 0;  // in the window
-  uint64_t length = 0;
-  std::byte *address = nullptr;
-};
+using local::Extent;
 
-// How a window can be reached; set when it opens, and unchanged until it is gone.
+// How a window can be reached.
 struct Reach {
-  Route route = Route::fabric;
+  Route route = Route::fabric;  // unknown: that is being found out
   std::vector<Extent> extents;  // of the whole window, ascending; empty over the fabric
   Home home;
   std::shared_ptr<Lease> lease;  // self only
-  std::string why;               // why no nearer way was taken, for people
+  std::string why;               // why no nearer way was taken, or by what it is mapped; for people
+};
+
+// A window of another process, as copies of memory at `near` reach it.
+struct SharedReach {
+  Home near;
+  Reach reach;
 };
 
 // Where memory lies, by asking the runtimes that this process has loaded. `kind`: PIRN_MEMORY_*. INVALID: it is of another

@@ -3,7 +3,9 @@
 
 namespace pirn::core {
 
-NicDemand demand_of_settings(const Settings &settings) { return {settings.provider, settings.nics, false, false}; }
+NicDemand demand_of_settings(const Settings &settings) {
+  return {settings.provider, settings.nics, false, false, nullptr};
+}
 
 static NicChoice narrow(const NicDemand &demand, std::vector<fabric::Nic> nics, const topo::Machine *machine,
                         const topo::Place &place) {
@@ -33,10 +35,13 @@ Result<NicChoice> choose(Context &context, const NicDemand &demand) {
   const bool ranked = offered > 1 && (!demand.listed() || !nics.value().front().profile->ip_addressed) &&
                       context.machine().is_ok();
   const topo::Machine *machine = ranked ? &context.machine().value() : nullptr;
-  NicChoice choice = narrow(demand, nics.take(), machine, ranked ? here(*machine) : topo::Place{});
+  const topo::Place place = !ranked         ? topo::Place{}
+                            : demand.device ? topo::Place::at(demand.device->info.pci)
+                                            : here(*machine);
+  NicChoice choice = narrow(demand, nics.take(), machine, place);
   if (choice.nics.size() < offered && choice.place)
-    context.log().write(PIRN_LOG_INFO, "%zu of %zu NICs are used, those near to this process; PIRN_NICS chooses others",
-                        choice.nics.size(), offered);
+    context.log().write(PIRN_LOG_INFO, "%zu of %zu NICs are used, those near to %s; PIRN_NICS chooses others",
+                        choice.nics.size(), offered, demand.device ? demand.device->name().c_str() : "this process");
   return choice;
 }
 

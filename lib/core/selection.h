@@ -4,6 +4,7 @@
 
 #include "core/affinity.h"
 #include "core/context.h"
+#include "device/registry.h"
 
 #include <optional>
 #include <string>
@@ -16,6 +17,7 @@ struct NicDemand {
   std::string nics;               // a list, or ""
   bool provider_by_call = false;  // demanded by the call that opens the endpoint, not by a setting
   bool nics_by_call = false;
+  const device::Device *device = nullptr;  // its memory is to be near; nullptr: host memory
 
   bool listed() const { return nics.find_first_not_of(" \t") != std::string::npos; }
 };

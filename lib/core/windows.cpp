@@ -66,6 +66,7 @@ Status Windows::close(Window *window) {
                 static_cast<unsigned long long>(window->users));
   if (--window->handles > 0) return Status::ok();
   Peer &peer = *window->peer;
+  endpoint_.sharing().forget(*window);
   if (peer.live() && window->state != WindowState::gone) send(peer, wire::Kind::window_close, window->blob.window, 0);
   std::erase(peer.windows, window);
   std::erase(quiescing_, window);
@@ -83,8 +84,13 @@ void Windows::gone(Window &window, pirn_status status, const char *why) {
 
 Reach Windows::reach(const Window &window) const {
   Reach reach;
+  if (endpoint_.sharing().may_have(window)) {
+    reach.route = Route::ipc;
+    return reach;
+  }
   if (window.peer->metadata.process != endpoint_.process()) {
-    reach.why = "the peer is in another process";
+    reach.why = window.peer->metadata.host != host_identity() ? "the peer is on another host"
+                                                              : "the peer, on this host, does not share this memory";
     return reach;
   }
   auto own = find_offer(window.blob);
@@ -104,6 +110,7 @@ void Windows::opened(Peer &peer, const wire::WindowOpened &body) {
   for (Window *window : peer.windows) {
     if (window->blob.window != body.window || window->state != WindowState::opening) continue;
     if (body.status == PIRN_OK) {
+      window->secret = body.share_secret;
       window->reach = reach(*window);
       window->state = WindowState::open;
       endpoint_.engine().wake(peer);
@@ -125,7 +132,8 @@ void Windows::open(Peer &peer, const wire::WindowRef &body) {
     if (window->keys[rail] != window->blob.rails[rail]) tell(peer, *window, rail, PIRN_OK);
   auto message = std::make_shared<Message>();
   message->kind = wire::Kind::window_opened;
-  message->body = wire::WindowOpened{body.window, status, {}};
+  const auto secret = status == PIRN_OK ? endpoint_.sharing().secret_for(peer, *window) : local::Secret{};
+  message->body = wire::WindowOpened{body.window, status, secret};
   endpoint_.control().post(peer, std::move(message));
 }
 
@@ -225,6 +233,7 @@ void Windows::op_finished() {
   std::erase_if(quiescing_, [this](Window *window) {
     if (endpoint_.engine().in_use(*window)) return false;
     window->quiescing = false;
+    endpoint_.sharing().forget(*window);
     if (window->peer->live()) send(*window->peer, wire::Kind::window_quiesced, window->blob.window, 0);
     return true;
   });
@@ -232,6 +241,7 @@ void Windows::op_finished() {
 
 void Windows::ended(Peer &peer) {
   endpoint_.memory().each_advertised([&](Advertised &window) { window.importers.erase(&peer); });
+  endpoint_.sharing().ended(peer);
   for (Window *window : peer.windows) {
     window->state = WindowState::gone;
     window->gone_status = peer.end_status;

@@ -237,8 +237,8 @@ void Channel::State::refuse(ConnectionId id, const Status &why, uint64_t now) {
 
 void Channel::State::drop_stranger(ConnectionId id, uint64_t *counter, const Status &why, uint64_t now) {
   ++*counter;
-  // Who may try again is an honest peer in a hurry.
-  if (why.code != PIRN_ERR_AGAIN || counter == &counters.evicted)
+  // Who may try again is an honest peer in a hurry; who hangs up is one that changed its mind, or sweeps the directory.
+  if (counter == &counters.evicted || (why.code != PIRN_ERR_AGAIN && counter != &counters.abandoned))
     warn(text("dropped a connection of process %d: %s", find(id)->peer.holder.pid, why.text.c_str()), now);
   remove(id);
 }

@@ -86,6 +86,7 @@ OpenOptions with_defaults(const OpenOptions &options, bool target) {
   OpenOptions full = options;
   if (full.provider.empty()) full.provider = provider();
   if (full.nics.empty() && mode() == Mode::hosts) full.nics = target ? target_host() : own_host();
+  if (full.memory.empty()) full.memory = variable(target ? "PIRN_TEST_PEER_MEMORY" : "PIRN_TEST_MEMORY", "host");
   return full;
 }
 

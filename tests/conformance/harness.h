@@ -4,6 +4,8 @@
 // runner. Environment:
 //   PIRN_TEST_PROVIDER  provider of both endpoints (tcp)
 //   PIRN_TEST_MODE      same | processes | hosts: where targets live (same)
+//   PIRN_TEST_MEMORY, PIRN_TEST_PEER_MEMORY  where memory lies (host; place.h): the test's own, and its targets'. Tests
+//                       that fill their own buffers by hand need it to be host
 //   PIRN_TEST_SEED      repeats a run; printed at its start
 //   PIRN_TEST_WATCHDOG  seconds that one test may take (120)
 //   PIRN_TEST_PATIENCE  upper bounds of durations are multiplied by it (1): for sanitizers and emulators

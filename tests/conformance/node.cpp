@@ -67,6 +67,7 @@ StreamCheck take_stream(pirn_endpoint *endpoint, uint64_t count, uint64_t seed, 
 pirn_status Node::open(const OpenOptions &options) {
   std::vector<const char *> settings;
   for (const auto &setting : options.settings) settings.push_back(setting.c_str());
+  memory_kind_ = options.memory;
   pirn_context_params params{};
   params.struct_size = sizeof params;
   params.settings = settings.data();
@@ -83,24 +84,31 @@ pirn_status Node::open(const OpenOptions &options) {
 
 void Node::close() {
   pirn_endpoint_close(endpoint_);
+  memories_.clear();
   pirn_context_close(context_);
   endpoint_ = nullptr;
   context_ = nullptr;
   peers_.clear();
   windows_.clear();
-  memories_.clear();
 }
 
 Memory *Node::allocate(uint64_t size, uint64_t seed, bool sparse) {
   auto memory = std::make_unique<Memory>(size, sparse);
   if (!sparse) fill_pattern(memory->buffer.data(), size, seed);
-  if (pirn_region_register(endpoint_, memory->buffer.data(), size, nullptr, &memory->region) != PIRN_OK) return nullptr;
+  void *address = memory->buffer.data();
+  if (!memory_kind_.empty() && memory_kind_ != "host" && !sparse) {
+    memory->place = Place::make(memory_kind_, context_, size);
+    if (!memory->place) return nullptr;
+    memory->push(0, size);
+    address = memory->place->address();
+  }
+  if (pirn_region_register(endpoint_, address, size, nullptr, &memory->region) != PIRN_OK) return nullptr;
   memories_.push_back(std::move(memory));
   return memories_.back().get();
 }
 
 bool Node::canaries_intact() const {
-  return std::all_of(memories_.begin(), memories_.end(), [](const auto &m) { return m->buffer.canaries_intact(); });
+  return std::all_of(memories_.begin(), memories_.end(), [](const auto &m) { return m->canaries_intact(); });
 }
 
 uint64_t Node::keep(pirn_peer *peer) {
@@ -150,6 +158,7 @@ Reply Node::run_open(const Request &request) {
   std::istringstream lines(request.payload);
   std::getline(lines, options.provider);
   std::getline(lines, options.nics);
+  std::getline(lines, options.memory);
   for (std::string line; std::getline(lines, line);) options.settings.push_back(line);
   return reply(open(options));
 }
@@ -204,16 +213,20 @@ Reply Node::run_memory(const Request &request) {
     return reply(memory == nullptr ? PIRN_ERR_NO_MEMORY : PIRN_OK, memories_.size() - 1);
   }
   if (request.op == Op::canaries) return reply(PIRN_OK, canaries_intact() ? 1 : 0);
-  const Buffer &buffer = memories_.at(args[0])->buffer;
+  const Memory &memory = *memories_.at(args[0]);
+  const Buffer &buffer = memory.buffer;
   if (request.op == Op::digest) {
+    memory.pull(0, buffer.size());
     uint64_t hash = 1469598103934665603u;
     for (uint64_t i = 0; i < buffer.size(); ++i) hash = (hash ^ buffer.data()[i]) * 1099511628211u;
     return reply(PIRN_OK, hash);
   }
   if (request.op == Op::fill) {
     fill_pattern(buffer.at(args[1]), args[2], args[3]);
+    memory.push(args[1], args[2]);
     return {};
   }
+  memory.pull(args[1], args[2]);
   return reply(PIRN_OK, find_mismatch(buffer.at(args[1]), args[2], args[3], args[4]));
 }
 
@@ -319,7 +332,8 @@ Reply Node::run_take(const Request &request) {
 
 Reply Node::run_take_checked(const Request &request) {
   const auto &args = request.args;
-  const Buffer &buffer = memories_.at(args[0])->buffer;
+  const Memory &memory = *memories_.at(args[0]);
+  const Buffer &buffer = memory.buffer;
   Reply out;
   for (uint64_t i = 0; i < args[1]; ++i) {
     DataNote data{};
@@ -331,6 +345,7 @@ Reply Node::run_take_checked(const Request &request) {
     ++out.values[0];
     const bool inside = length == sizeof data && data.length <= buffer.size() &&
                         data.offset <= buffer.size() - data.length;
+    if (inside) memory.pull(data.offset, data.length);
     if (!inside || find_mismatch(buffer.at(data.offset), data.length, data.seed) != all_match) ++out.values[1];
   }
   return out;

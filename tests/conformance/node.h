@@ -4,6 +4,7 @@
 #pragma once
 
 #include "bytes.h"
+#include "place.h"
 
 #include <pirn/pirn.h>
 
@@ -19,7 +20,7 @@ constexpr uint64_t second = 1000 * ms;
 constexpr uint32_t read_write = PIRN_ACCESS_READ | PIRN_ACCESS_WRITE;
 
 enum class Op : uint32_t {
-  open,          // args: progress; payload: provider, nics, settings, one a line
+  open,          // args: progress; payload: provider, nics, memory, settings, one a line
   close,
   listen,        // payload: address -> payload: real address
   metadata,      // -> payload: blob
@@ -67,14 +68,25 @@ struct Reply {
 struct OpenOptions {
   std::string provider;  // filled from the environment when empty
   std::string nics;
+  std::string memory;    // where allocate() finds it (place.h); filled from the environment when empty
   uint32_t progress = PIRN_PROGRESS_DEFAULT;
   std::vector<std::string> settings;
 };
 
-// Registered memory with canaries around it.
+// Registered memory with canaries around it. Where it lies elsewhere than in the buffer, that is a copy of it, which
+// push() and pull() renew.
 struct Memory {
   explicit Memory(uint64_t size, bool sparse = false) : buffer(size, sparse) {}
+  void push(uint64_t offset, uint64_t length) const {
+    if (place) place->put(offset, buffer.at(offset), length);
+  }
+  void pull(uint64_t offset, uint64_t length) const {
+    if (place) place->get(offset, buffer.at(offset), length);
+  }
+  bool canaries_intact() const { return buffer.canaries_intact() && (!place || place->guards_intact()); }
+
   Buffer buffer;
+  std::unique_ptr<Place> place;
   pirn_region *region = nullptr;
 };
 
@@ -128,6 +140,7 @@ class Node {
   Reply run_take_checked(const Request &request);
   uint64_t keep(pirn_peer *peer);
 
+  std::string memory_kind_;
   pirn_context *context_ = nullptr;
   pirn_endpoint *endpoint_ = nullptr;
   std::vector<pirn_peer *> peers_;

@@ -222,7 +222,7 @@ Reply Target::must(const Request &request, const char *what) {
 
 void Target::open(const OpenOptions &options) {
   const OpenOptions full = with_defaults(options, true);
-  std::string payload = full.provider + "\n" + full.nics + "\n";
+  std::string payload = full.provider + "\n" + full.nics + "\n" + full.memory + "\n";
   for (const auto &setting : full.settings) payload += setting + "\n";
   must({Op::open, {full.progress}, payload}, "open");
 }

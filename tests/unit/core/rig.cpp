@@ -36,7 +36,7 @@ RigOptions rekeying_nics(size_t count) {
 }
 
 Rig::Rig(const RigOptions &options) : fake({options.persona}) {
-  std::vector<std::string> settings = {"LOG_LEVEL=debug", "PATH=fabric"};
+  std::vector<std::string> settings = {"LOG_LEVEL=debug", "PATH=fabric", "LOCAL_DIR="};
   settings.insert(settings.end(), options.settings.begin(), options.settings.end());
   context = must(Context::open(settings, print_log, nullptr, fake.calls()), "context");
   open(a, options);

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/sharing.h"
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "core/endpoint.h"
+#include "core/offers.h"
+
+#include <algorithm>
+
+namespace pirn::core {
+
+using ull = unsigned long long;
+
+// For a connection and for each answer: the other process may be stopped, and transfers wait.
+static constexpr uint64_t patience = 2 * ns_per_s;
+
+Sharing::Sharing(Endpoint &endpoint)
+    : endpoint_(endpoint),
+      channel_(*this, endpoint.settings(), endpoint.log(), host_identity(), endpoint.instance()),
+      listening_(channel_.listen()) {
+  if (!listening_.is_ok())
+    endpoint.log().write(PIRN_LOG_INFO, "no memory is shared with other processes: %s", listening_.text.c_str());
+}
+
+Sharing::~Sharing() {
+  for (auto &[key, imported] : imported_) imports_.release(&imported);
+}
+
+Sharing::Link *Sharing::link_of(const wire::Instance &instance) {
+  for (auto &[peer, link] : links_)
+    if (peer->instance == instance) return &link;
+  return nullptr;
+}
+
+Sharing::Link *Sharing::link_of(local::ConnectionId id) {
+  for (auto &[peer, link] : links_)
+    if (link.connection == id) return &link;
+  return nullptr;
+}
+
+// -- As owner
+
+local::Secret Sharing::secret_for(Peer &peer, const Advertised &window) {
+  const bool other_process = peer.metadata.process != endpoint_.process();
+  if (!other_process || peer.metadata.host != host_identity() || !listening_.is_ok() || !can_be_shared(window)) return {};
+  Link &link = links_[&peer];
+  link.peer = &peer;
+  if (link.own == local::Secret{}) random_bytes(link.own.data(), link.own.size());
+  return link.own;
+}
+
+// Nobody of ours connects to a listener with a secret of its own choice, so these are always the owner's side.
+std::optional<local::Credentials> Sharing::credentials_of(const wire::Instance &instance) {
+  Link *link = link_of(instance);
+  if (!link || link->own == local::Secret{}) return {};
+  return local::Credentials{endpoint_.instance(), instance, link->own};
+}
+
+local::Offer Sharing::offer(const local::Peer &peer, const wire::ShareAsk &ask) {
+  Link *link = link_of(peer.instance);
+  Advertised *window = endpoint_.memory().find(ask.window);
+  local::Offer offer;
+  if (!link || !window || window->blob.capability != ask.capability || window->importers.count(link->peer) == 0) {
+    offer.answer.status = PIRN_ERR_WINDOW_GONE;
+    offer.answer.reason = "the window is withdrawn, or was not opened to this peer";
+    return offer;
+  }
+  offer = offer_of(*window, ask);
+  for (const wire::ShareChunk &chunk : offer.answer.chunks) offered_[chunk.allocation].insert(ask.window);
+  return offer;
+}
+
+bool Sharing::given(const Advertised &window) const {
+  return std::any_of(offered_.begin(), offered_.end(),
+                     [&](const auto &entry) { return entry.second.count(window.blob.window) > 0; });
+}
+
+void Sharing::withdrawn(const Advertised &window) {
+  for (auto entry = offered_.begin(); entry != offered_.end();) {
+    const bool last = entry->second.erase(window.blob.window) != 0 && entry->second.empty();
+    if (last) channel_.gone(entry->first);
+    entry = last ? offered_.erase(entry) : std::next(entry);
+  }
+}
+
+// -- As importer
+
+bool Sharing::may_have(const Window &window) const {
+  return window.secret != local::Secret{} && window.peer->metadata.process != endpoint_.process();
+}
+
+void Sharing::seek(Window &window, const Home &near) {
+  window.shared.push_back({near, {}});
+  window.shared.back().reach.route = Route::unknown;
+  Link &link = links_[window.peer];
+  link.peer = window.peer;
+  link.theirs = window.secret;
+  link.seeks.push_back({&window, near, near, {}, 0});
+  if (link.up) {
+    ask_waiting(link);
+  } else if (link.connection == 0) {
+    link.connection =
+        channel_.connect({endpoint_.instance(), window.peer->instance, link.theirs}, now_ns() + patience);
+  }
+}
+
+void Sharing::ask_waiting(Link &link) {
+  for (size_t i = 0; i < link.seeks.size(); ++i) {
+    Seek &seek = link.seeks[i];
+    if (seek.request != 0) continue;
+    const wire::WindowBlob &blob = seek.window->blob;
+    local::Importer importer;
+    importer.operations = seek.near.table;
+    constexpr uint32_t device_kinds = wire::share_bit(wire::ShareHandleKind::device_file) |
+                                      wire::share_bit(wire::ShareHandleKind::device_fabric) |
+                                      wire::share_bit(wire::ShareHandleKind::device_legacy);
+    const uint32_t kinds = blob.on_device ? device_kinds : local::usable_kinds(importer);
+    auto request =
+        channel_.ask(link.connection, {blob.window, blob.capability, seek.imported.end(), kinds}, now_ns() + patience);
+    if (request.is_ok()) seek.request = request.value();
+    else if (request.error().code == PIRN_ERR_AGAIN) return;  // after the next answer
+    else settle(link, i--, request.status());
+  }
+}
+
+void Sharing::connected(local::ConnectionId id, const local::Peer &) {
+  if (Link *link = link_of(id)) {
+    link->up = true;
+    ask_waiting(*link);
+  }
+}
+
+void Sharing::connect_failed(local::ConnectionId id, const Status &why) {
+  if (Link *link = link_of(id)) give_up(*link, "no connection within the host: " + why.text);
+}
+
+void Sharing::ended(local::ConnectionId id, const std::string &why) {
+  if (Link *link = link_of(id)) give_up(*link, "the connection within the host ended: " + why);
+}
+
+// What is mapped stays: its owner's memory is ours to use until it says otherwise, or is lost.
+void Sharing::give_up(Link &link, const std::string &why) {
+  link.connection = 0;
+  link.up = false;
+  while (!link.seeks.empty()) settle(link, link.seeks.size() - 1, fail(PIRN_ERR_UNAVAILABLE, "%s", why.c_str()));
+}
+
+void Sharing::answered(local::ConnectionId id, uint32_t request, Result<local::Offer> offer) {
+  Link *link = link_of(id);
+  if (!link) return;
+  auto seek = std::find_if(link->seeks.begin(), link->seeks.end(), [&](const Seek &s) { return s.request == request; });
+  if (seek == link->seeks.end()) return;  // its window was closed
+  seek->request = 0;
+  bool whole = false;
+  const Status status = offer.is_ok() ? take(*link, *seek, offer.value(), &whole) : offer.status();
+  if (whole || !status.is_ok()) settle(*link, static_cast<size_t>(seek - link->seeks.begin()), status);
+  ask_waiting(*link);
+}
+
+Status Sharing::take(Link &link, Seek &seek, const local::Offer &offer, bool *whole) {
+  const wire::ShareAnswer &answer = offer.answer;
+  const wire::WindowBlob &blob = seek.window->blob;
+  if (answer.chunks.empty() || answer.window_length != blob.length || answer.chunks.front().offset > seek.imported.end())
+    return fail(PIRN_ERR_INVALID, "the owner's answer is not of this window of %llu bytes", static_cast<ull>(blob.length));
+  if (Status status = choose_copier(seek, answer.chunks.front()); !status.is_ok()) return status;
+  local::Importer importer;
+  importer.operations = seek.copier.table;
+  importer.device = seek.copier.device;
+  importer.writable = (blob.access & PIRN_ACCESS_WRITE) != 0;
+  importer.deadline = now_ns() + patience;
+  Status status = imports_.take(link.peer->instance, answer.chunks, offer.files, importer, &seek.imported);
+  for (const wire::ShareChunk &chunk : answer.chunks)
+    if (!status.is_ok() && !chunk.why_none.empty()) {
+      status.text += "; its owner: " + chunk.why_none;
+      break;
+    }
+  *whole = status.is_ok() && seek.imported.end() >= blob.length;
+  return status;
+}
+
+// Memory of the host at our end: the device that holds the other end moves the bytes, if this process sees it, else the
+// endpoint's own, else any.
+Status Sharing::choose_copier(Seek &seek, const wire::ShareChunk &chunk) {
+  if (seek.near.table || chunk.device == wire::Instance{}) return Status::ok();
+  const device::Device *device = endpoint_.context().devices().find(chunk.device);
+  if (!device) device = endpoint_.device();
+  if (!device && !endpoint_.context().devices().devices().empty()) device = &endpoint_.context().devices().devices().front();
+  if (!device) return fail(PIRN_ERR_UNAVAILABLE, "the window is device memory, and this process has no usable device");
+  seek.copier = {device->operations, device->info.ordinal};
+  return Status::ok();
+}
+
+void Sharing::settle(Link &link, size_t index, const Status &status) {
+  Seek seek = std::move(link.seeks[index]);
+  link.seeks.erase(link.seeks.begin() + static_cast<std::ptrdiff_t>(index));
+  for (SharedReach &shared : seek.window->shared) {
+    if (shared.near != seek.near) continue;
+    Reach &reach = shared.reach;
+    reach.route = status.is_ok() ? Route::ipc : Route::fabric;
+    reach.why = status.is_ok() ? "mapped by " + seek.imported.words() : status.text;
+    if (status.is_ok()) {
+      reach.extents = seek.imported.extents;
+      reach.home = seek.window->blob.on_device ? seek.copier : Home{};
+    }
+  }
+  endpoint_.log().write(PIRN_LOG_INFO, "window %llu of %s: %s: %s", static_cast<ull>(seek.window->blob.window),
+                        link.peer->address.c_str(), status.is_ok() ? "ipc" : "not by ipc",
+                        status.is_ok() ? seek.imported.words().c_str() : status.text.c_str());
+  if (status.is_ok()) imported_[{seek.window, seek.near}] = std::move(seek.imported);
+  else imports_.release(&seek.imported);
+  endpoint_.engine().wake(*link.peer);
+}
+
+void Sharing::gone(local::ConnectionId id, uint64_t allocation) {
+  if (Link *link = link_of(id)) imports_.gone(link->peer->instance, allocation);
+}
+
+void Sharing::forget(Window &window) {
+  if (auto found = links_.find(window.peer); found != links_.end()) {
+    for (Seek &seek : found->second.seeks)
+      if (seek.window == &window) imports_.release(&seek.imported);
+    std::erase_if(found->second.seeks, [&](const Seek &seek) { return seek.window == &window; });
+  }
+  for (const SharedReach &shared : window.shared) {
+    auto found = imported_.find({&window, shared.near});
+    if (found == imported_.end()) continue;
+    imports_.release(&found->second);
+    imported_.erase(found);
+  }
+  window.shared.clear();
+}
+
+void Sharing::ended(Peer &peer) {
+  auto found = links_.find(&peer);
+  if (found == links_.end()) return;
+  Link &link = found->second;
+  while (!link.seeks.empty()) settle(link, link.seeks.size() - 1, fail(peer.end_status, "%s", peer.why.c_str()));
+  if (link.connection) channel_.close(link.connection);
+  imports_.lost(peer.instance);
+  links_.erase(found);
+}
+
+std::string Sharing::explain(const Peer &peer) const {
+  if (peer.metadata.host != host_identity()) return "the peer is on another host";
+  if (!listening_.is_ok()) return "nobody can ask for memory of this endpoint: " + listening_.text;
+  std::string out;
+  for (const Window *window : peer.windows)
+    for (const SharedReach &shared : window->shared)
+      out += (out.empty() ? "window " : "; window ") + std::to_string(window->blob.window) + ": " +
+             (shared.reach.route == Route::unknown ? "being asked for" : shared.reach.why);
+  if (out.empty()) return "no shareable window of the peer is in use (device memory, or memory of pirn_memory_alloc)";
+  return out;
+}
+
+}  // namespace pirn::core

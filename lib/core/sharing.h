@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+// Memory shared between the processes of one host: gives windows of ours to peers that may have them, and maps theirs.
+//
+//   importer                             owner
+//   WINDOW_OPEN                      ->
+//                                    <-  WINDOW_OPENED with a secret, if the memory can be shared with that peer
+//   the first transfer: connects by the same-host channel (lib/local), both prove that they hold the secret
+//   ASK                              ->
+//                                    <-  ANSWER: handles of what the window lies in
+//   maps it for the device that is to move the bytes; transfers wait meanwhile
+//
+// What cannot be mapped goes over the fabric, or fails if the fabric cannot carry it, with what each rung said. Called
+// under the endpoint's lock; nothing here waits, but a vendor's mapping call may take a while (local/ladder.h).
+#pragma once
+
+#include "core/memory.h"
+#include "core/reach.h"
+#include "local/channel.h"
+#include "local/imports.h"
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace pirn::core {
+
+class Endpoint;
+struct Peer;
+
+class Sharing : public local::Events {
+ public:
+  explicit Sharing(Endpoint &endpoint);
+  ~Sharing() override;
+
+  int poll_fd() const { return channel_.poll_fd(); }
+  uint64_t next_deadline() const { return channel_.next_deadline(); }
+  size_t progress(uint64_t now) { return channel_.progress(now); }
+
+  // -- As owner
+  // What a peer must prove to be given this window's memory; zero: it cannot be shared with it.
+  local::Secret secret_for(Peer &peer, const Advertised &window);
+  bool given(const Advertised &window) const;  // somebody was given its memory, which cannot be taken back
+  void withdrawn(const Advertised &window);    // nobody uses it any more
+
+  // -- As importer
+  // Whether a window that its owner has opened may be had.
+  bool may_have(const Window &window) const;
+  // Starts to reach the window for copies of memory at `near`. window.shared has an entry for it afterwards, whose route
+  // is unknown until Engine::wake() of the peer.
+  void seek(Window &window, const Home &near);
+  void forget(Window &window);  // it is closed or quiet: unmaps it
+  void ended(Peer &peer);       // it is lost or closed
+  std::string explain(const Peer &peer) const;
+
+ private:
+  struct Seek {
+    Window *window = nullptr;
+    Home near;
+    Home copier;                // who moves the bytes
+    local::Imported imported;   // as far as it was answered
+    uint32_t request = 0;       // under way with this number
+  };
+  // Another endpoint of this host.
+  struct Link {
+    Peer *peer = nullptr;
+    local::Secret own{};     // that it must prove
+    local::Secret theirs{};  // that we must prove
+    local::ConnectionId connection = 0;
+    bool up = false;
+    std::vector<Seek> seeks;
+  };
+
+  // local::Events
+  std::optional<local::Credentials> credentials_of(const wire::Instance &instance) override;
+  void admitted(local::ConnectionId, const local::Peer &) override {}
+  local::Offer offer(const local::Peer &peer, const wire::ShareAsk &ask) override;
+  void connected(local::ConnectionId id, const local::Peer &peer) override;
+  void connect_failed(local::ConnectionId id, const Status &why) override;
+  void answered(local::ConnectionId id, uint32_t request, Result<local::Offer> offer) override;
+  void gone(local::ConnectionId id, uint64_t allocation) override;
+  void ended(local::ConnectionId id, const std::string &why) override;
+
+  Link *link_of(const wire::Instance &instance);
+  Link *link_of(local::ConnectionId id);
+  void start(Link &link, Seek &seek);
+  void ask_waiting(Link &link);
+  void give_up(Link &link, const std::string &why);
+  Status take(Link &link, Seek &seek, const local::Offer &offer, bool *whole);
+  Status choose_copier(Seek &seek, const wire::ShareChunk &chunk);
+  void settle(Link &link, size_t seek, const Status &status);
+
+  Endpoint &endpoint_;
+  local::Channel channel_;
+  Status listening_;
+  local::Imports imports_;
+  std::map<Peer *, Link> links_;
+  std::map<std::pair<const Window *, Home>, local::Imported> imported_;
+  std::map<uint64_t, std::set<uint64_t>> offered_;  // allocation: windows in it that somebody was given
+};
+
+}  // namespace pirn::core

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+// Both ends of a transfer lie where PIRN_TEST_MEMORY and PIRN_TEST_PEER_MEMORY say, devices above all.
+#include "harness.h"
+
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <vector>
+
+using namespace pirn_test;
+
+namespace {
+
+// Both ends, with patterns that are renewed by hand.
+struct Ends {
+  Ends(void **state, uint64_t bytes) : pair(pair_of(state)), peer(pair.start()), size(bytes) {
+    remote = pair.remote(pair.target(), peer, size, 1);
+    local = &pair.memory(size, 2);
+  }
+  // Fills [offset, offset + length) of the own memory.
+  void fill(uint64_t offset, uint64_t length, uint64_t seed) const {
+    fill_pattern(local->buffer.at(offset), length, seed);
+    local->push(offset, length);
+  }
+  uint64_t check(uint64_t offset, uint64_t length, uint64_t seed, uint64_t start = 0) const {
+    local->pull(offset, length);
+    return find_mismatch(local->buffer.at(offset), length, seed, start);
+  }
+
+  Pair &pair;
+  pirn_peer *peer;
+  uint64_t size;
+  Remote remote;
+  const Memory *local = nullptr;
+};
+
+void device__random_writes_and_reads__bytes_are_right_and_no_others_change(void **state) {
+  Ends ends(state, 4 << 20);
+  Random &random = ends.pair.random;
+  for (int round = 0; round < 40; ++round) {
+    const uint64_t length = random.between(1, random.below(4) == 0 ? ends.size : 70000);
+    const uint64_t at = random.below(ends.size - length + 1), from = random.below(ends.size - length + 1);
+    const uint64_t seed = random.next();
+    ends.pair.target().fill(ends.remote.buffer, 0, ends.size, 1);
+    ends.fill(from, length, seed);
+    EXPECT_OK(pirn_write(ends.local->region, from, ends.remote.window, at, length, nullptr, nullptr));
+    EXPECT_MATCH(ends.pair.target().check(ends.remote.buffer, at, length, seed));
+    EXPECT_MATCH(ends.pair.target().check(ends.remote.buffer, 0, at, 1));
+    EXPECT_MATCH(ends.pair.target().check(ends.remote.buffer, at + length, ends.size - at - length, 1, at + length));
+    ends.fill(0, ends.size, 2);
+    EXPECT_OK(pirn_read(ends.local->region, from, ends.remote.window, at, length, nullptr, nullptr));
+    EXPECT_MATCH(ends.check(from, length, seed));
+    EXPECT_MATCH(ends.check(0, from, 2));
+    EXPECT_MATCH(ends.check(from + length, ends.size - from - length, 2, from + length));
+  }
+}
+
+void device__list_of_many_blocks__each_lands_in_its_place(void **state) {
+  Ends ends(state, 1 << 20);
+  Random &random = ends.pair.random;
+  const uint64_t block = random.between(1, 512), count = ends.size / block;
+  std::vector<uint64_t> order(count);
+  for (uint64_t i = 0; i < count; ++i) order[i] = i;
+  for (uint64_t i = count - 1; i > 0; --i) std::swap(order[i], order[random.below(i + 1)]);
+  std::vector<pirn_segment> list(count);
+  for (uint64_t i = 0; i < count; ++i)
+    list[i] = {ends.local->region, i * block, ends.remote.window, order[i] * block, block};
+  ends.fill(0, ends.size, 3);
+  EXPECT_OK(pirn_writev(list.data(), count, nullptr, nullptr));
+  for (uint64_t i = 0; i < count; i += count / 50 + 1)
+    EXPECT_MATCH(ends.pair.target().check(ends.remote.buffer, order[i] * block, block, 3, i * block));
+  ends.fill(0, ends.size, 4);
+  EXPECT_OK(pirn_readv(list.data(), count, nullptr, nullptr));
+  EXPECT_MATCH(ends.check(0, count * block, 3));
+}
+
+void device__notification_after_a_write__finds_the_bytes(void **state) {
+  Ends ends(state, 2 << 20);
+  for (uint64_t round = 0; round < 20; ++round) {
+    const uint64_t length = ends.pair.random.between(1, ends.size), seed = ends.pair.random.next();
+    ends.fill(0, length, seed);
+    const DataNote note{0, length, seed};
+    pirn_transfer_params params = params_with(10 * second);
+    params.notify = &note;
+    params.notify_length = sizeof note;
+    EXPECT_OK(pirn_write(ends.local->region, 0, ends.remote.window, 0, length, &params, nullptr));
+    const Reply taken = ends.pair.target().call({Op::take_checked, {ends.remote.buffer, 1, 10 * second}, ""});
+    assert_int_equal(taken.status, PIRN_OK);
+    assert_int_equal(taken.values[1], 0);
+  }
+}
+
+void device__cancelled_write__leaves_the_source_alone_afterwards(void **state) {
+  Ends ends(state, 32 << 20);
+  for (int round = 0; round < 10; ++round) {
+    ends.fill(0, ends.size, 5);
+    pirn_transfer id = 0;
+    EXPECT_OK(pirn_write(ends.local->region, 0, ends.remote.window, 0, ends.size, nullptr, &id));
+    const pirn_status status = pirn_transfer_cancel(ends.pair.endpoint(), id);
+    EXPECT_OK(pirn_transfer_release(ends.pair.endpoint(), id));
+    if (status != PIRN_OK && status != PIRN_ERR_CANCELLED) fail_test("cancel: %s", status_name(status));
+    const uint64_t before = ends.pair.target().digest(ends.remote.buffer);
+    ends.fill(0, ends.size, 6);
+    sleep_ms(20);
+    assert_int_equal(ends.pair.target().digest(ends.remote.buffer), before);
+  }
+}
+
+void device__fabric_demanded__is_unavailable_with_the_reason(void **state) {
+  Ends ends(state, 4096);
+  pirn_transfer_params params = params_with(10 * second);
+  params.path = "fabric";
+  EXPECT_ERROR(PIRN_ERR_UNAVAILABLE,
+               pirn_write(ends.local->region, 0, ends.remote.window, 0, 4096, &params, nullptr), "device memory");
+}
+
+void device__window_withdrawn_and_advertised_again__is_mapped_anew(void **state) {
+  Ends ends(state, 1 << 20);
+  EXPECT_OK(pirn_write(ends.local->region, 0, ends.remote.window, 0, ends.size, nullptr, nullptr));
+  for (uint64_t round = 1; round <= 5; ++round) {
+    EXPECT_OK(ends.pair.target().withdraw(ends.remote.buffer, ends.remote.window_id, 10 * second));
+    EXPECT(PIRN_ERR_WINDOW_GONE, pirn_write(ends.local->region, 0, ends.remote.window, 0, 64, nullptr, nullptr));
+    EXPECT_OK(pirn_window_close(ends.remote.window));
+    const WindowBlob blob = ends.pair.target().advertise(ends.remote.buffer, 0, ends.size);
+    ends.remote.window_id = blob.id;
+    EXPECT_OK(pirn_window_import(ends.peer, blob.bytes.data(), blob.bytes.size(), &ends.remote.window));
+    ends.fill(0, ends.size, 100 + round);
+    EXPECT_OK(pirn_write(ends.local->region, 0, ends.remote.window, 0, ends.size, nullptr, nullptr));
+    EXPECT_MATCH(ends.pair.target().check(ends.remote.buffer, 0, ends.size, 100 + round));
+  }
+}
+
+// Shared memory cannot be taken from a process that is stopped: its owner is told so.
+void device__importer_stopped__withdraw_says_that_the_memory_is_not_quiet(void **state) {
+  Pair &pair = pair_of(state);
+  pair.open();
+  Target &target = pair.spawn();
+  target.open();
+  const uint64_t there = target.connect(listen_on(pair.endpoint(), own_host() + ":0"));
+  constexpr uint64_t room = 1 << 20;
+  Memory &memory = pair.memory(room, 1);
+  char blob[8192];
+  size_t length = sizeof blob;
+  uint64_t id = 0;
+  EXPECT_OK(pirn_region_advertise(memory.region, 0, room, read_write, blob, &length, &id));
+  const uint64_t window = target.import_window(there, std::string(blob, length));
+  const uint64_t source = target.alloc(room, 7);
+  EXPECT_OK(target.write(source, 0, window, 0, room));
+  target.signal_now(SIGSTOP);
+
+  EXPECT_ERROR(PIRN_ERR_TIMEOUT, pirn_region_withdraw(memory.region, id, 300 * ms), "mapped");
+
+  target.signal_now(SIGCONT);
+  assert_true(target.write(source, 0, window, 0, room) < 0);
+  memory.pull(0, room);
+  EXPECT_MATCH(find_mismatch(memory.buffer.data(), room, 7));
+  EXPECT_OK(pirn_region_deregister(memory.region));
+}
+
+}  // namespace
+
+int main(int argc, char **argv) {
+  std::vector<CMUnitTest> tests = {
+      CASE(device__random_writes_and_reads__bytes_are_right_and_no_others_change),
+      CASE(device__list_of_many_blocks__each_lands_in_its_place),
+      CASE(device__notification_after_a_write__finds_the_bytes),
+      CASE(device__cancelled_write__leaves_the_source_alone_afterwards),
+      CASE(device__fabric_demanded__is_unavailable_with_the_reason),
+      CASE(device__window_withdrawn_and_advertised_again__is_mapped_anew),
+  };
+  if (two_processes()) tests.push_back(CASE(device__importer_stopped__withdraw_says_that_the_memory_is_not_quiet));
+  return run(argc, argv, "device", tests);
+}
