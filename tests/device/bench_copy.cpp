@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // How fast bytes go from one GPU to another: the copy kernel (variants, budgets, run by the source's or by the target's
 // device), the copy engine for each block, cuMemcpyBatchAsync, and contiguous copies. Every result is checked.
-// Needs two peers and CUDA 12 or newer (13 for cuMemcpyBatchAsync):
-//   nvcc -std=c++17 -O3 -arch=sm_90 -cubin -o /tmp/bench.cubin tests/device/bench_kernels.cu
-//   g++ -std=c++20 -O2 -I/usr/local/cuda/include -o /tmp/bench_copy tests/device/bench_copy.cpp -ldl
-//   /tmp/bench_copy /tmp/bench.cubin > copy.csv
+// Needs two peers of compute capability 9.0 or later and CUDA 12 (13 for cuMemcpyBatchAsync). tools/dev/gpu-tests
+// gathers it with its kernels:
+//   bench_copy bench_kernels.fatbin > copy.csv
 #include <cuda.h>
 #include <dlfcn.h>
 
@@ -276,7 +275,7 @@ void contiguous() {
 }  // namespace
 
 int main(int argc, char **argv) {
-  if (argc != 2) std::fprintf(stderr, "usage: bench_copy CUBIN\n"), std::exit(2);
+  if (argc != 2) std::fprintf(stderr, "usage: bench_copy FATBIN\n"), std::exit(2);
   open_gpus(argv[1]);
   enter(gpus[0]);
   CUdeviceptr pool = gpus[0].pool;
