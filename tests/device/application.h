@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an application does with its devices past pirn: memory of every kind, current contexts, captures. One per vendor.
+// What an application does with its devices past pirn: memory of every kind, current contexts, captures. One per
+// vendor.
 // Whatever fails ends the running test with the vendor's error.
 #pragma once
 

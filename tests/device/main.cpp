@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Conformance of a vendor's table (lib/device/operations.h): the promises of every slot, on whatever devices there are,
-// simulated or real. PIRN_TEST_DEVICE chooses the table; an argument, one group of scenarios. One device is enough; more
-// make more scenarios apply.
+// simulated or real. PIRN_TEST_DEVICE chooses the table; an argument, one group of scenarios. One device is enough;
+// more make more scenarios apply.
 #include "groups.h"
 #include "rig.h"
 
