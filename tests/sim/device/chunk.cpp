@@ -32,18 +32,23 @@ struct Trailer {
 };
 
 std::mutex budget_lock;
-std::map<uint32_t, uint64_t> budget;  // bytes in use by unit
+
+// Bytes in use by unit. Never destroyed: what is left at exit comes back after that.
+std::map<uint32_t, uint64_t> &budget() {
+  static auto *one = new std::map<uint32_t, uint64_t>;
+  return *one;
+}
 
 bool take_budget(uint32_t unit, uint64_t size) {
   std::lock_guard guard(budget_lock);
-  if (size > settings().memory - budget[unit]) return false;
-  budget[unit] += size;
+  if (size > settings().memory - budget()[unit]) return false;
+  budget()[unit] += size;
   return true;
 }
 
 void return_budget(uint32_t unit, uint64_t size) {
   std::lock_guard guard(budget_lock);
-  budget[unit] -= size;
+  budget()[unit] -= size;
 }
 
 std::string path_of(const ChunkName &name) {
