@@ -18,6 +18,12 @@ static constexpr size_t lane_batches = 32;
 static constexpr size_t batch_copies = 128;           // calls under the endpoint's lock
 static constexpr uint64_t processor_slice = 2 << 20;  // bytes that the processor copies per round of progress
 static constexpr size_t processor_runs = 512;
+// A copy engine takes about 2.5 us for each piece, a launch of the kernel 12 to 17 us (H200, tests/device/bench_copy): a few
+// pieces, and pieces this large, are the engine's.
+static constexpr uint64_t engine_piece = 4 << 20;
+static constexpr uint32_t kernel_pieces = 8;
+// Host memory that is not page-locked is copied while the call lasts, under the endpoint's lock.
+static constexpr uint64_t pageable_bytes = 4 << 20;
 
 Copies::~Copies() {
   for (auto &lane : lanes_) close(*lane);
@@ -71,6 +77,8 @@ static Status enter(const std::shared_ptr<Lease> &lease) {
 Result<Copies::Run> Copies::next_run(const Op &op, const Cursor &cursor) const {
   const Segment segment = op.element(cursor.element);
   const Home &near = segment.region->memory->home;
+  if (segment.window->state == WindowState::gone)
+    return fail(segment.window->gone_status, "the window was withdrawn by its owner");
   const Reach *known = reach_of(*segment.window, near);
   if (!known) return fail(PIRN_ERR_INTERNAL, "a window is used on a path that it has not");
   const Reach &reach = *known;
@@ -79,6 +87,9 @@ Result<Copies::Run> Copies::next_run(const Op &op, const Cursor &cursor) const {
   run.length = segment.length - cursor.offset;
   run.home = near.table ? near : reach.home;
   run.lease = &reach.lease;
+  run.near = segment.region->memory;
+  run.on_devices = near.table && segment.window->blob.on_device;
+  run.remote_device = reach.home.device;
   if (run.length == 0) return run;
   auto extent = std::upper_bound(reach.extents.begin(), reach.extents.end(), at,
                                  [](uint64_t offset, const Extent &other) { return offset < other.offset; });
@@ -96,7 +107,12 @@ static void advance(const Op &op, Cursor *cursor, uint64_t length) {
   if (cursor->offset == op.element(cursor->element).length) *cursor = {cursor->element + 1, 0};
 }
 
+bool Copies::has_room(const Lane &lane) const {
+  return lane.batches.size() < lane_batches && lane.backlog < lane_bytes;
+}
+
 bool Copies::issue(Op &op) {
+  if (op.prepared && !op.selection && blocks_of(op)) return issue_prepared(op);
   while (!op.fully_issued()) {
     auto run = next_run(op, op.cursor);
     if (!run.is_ok()) {
@@ -113,8 +129,9 @@ bool Copies::issue(Op &op) {
       endpoint_.engine().end(op, lane.error().code, lane.error().text);
       return true;
     }
-    if (lane.value()->batches.size() >= lane_batches || lane.value()->backlog >= lane_bytes) return false;
-    Status status = fill(op, *lane.value(), *run.value().lease);
+    if (!has_room(*lane.value())) return false;
+    Status status = fill(op, *lane.value(), run.value());
+    if (status.code == PIRN_ERR_AGAIN) return false;
     if (!status.is_ok()) {
       endpoint_.engine().end(op, status.code, status.text);
       return true;
@@ -152,18 +169,30 @@ bool Copies::issue_by_processor(Op &op) {
   return true;
 }
 
-// Hands over one batch of the op, whose next run is of this lane. On error what was handed over stays accounted for.
-Status Copies::fill(Op &op, Lane &lane, const std::shared_ptr<Lease> &lease) {
+// Hands over one batch of the op, whose next run is `first`. On error what was handed over stays accounted for. AGAIN: no
+// room for a list.
+Status Copies::fill(Op &op, Lane &lane, const Run &first) {
   Batch batch;
   batch.op = &op;
-  Status status = enter(lease);
-  if (!status.is_ok()) return status;
-  batch.lease = lease;
-  batch.event = event_of(lane, &status);
-  if (status.is_ok()) status = submit_batch(op, lane, &batch);
+  if (lane.kernels && reaches(lane, first) && first.length < engine_piece && op.count - op.cursor.element >= kernel_pieces) {
+    auto room = lane.rooms->take();
+    if (!room.is_ok()) return room.status();
+    if (!room.value()) return fail(PIRN_ERR_AGAIN, "all lists of blocks are in use");
+    batch.room = room.value();
+  }
+  Status status = enter(*first.lease);
+  if (status.is_ok()) batch.lease = *first.lease;
+  if (status.is_ok()) batch.event = event_of(lane, &status);
+  if (status.is_ok()) status = batch.room ? submit_blocks(op, lane, &batch) : submit_copies(op, lane, &batch);
+  Status finished = finish_batch(op, lane, std::move(batch));
+  return status.is_ok() ? finished : status;
+}
+
+// Marks the end of what was submitted, if that is anything.
+Status Copies::finish_batch(Op &op, Lane &lane, Batch &&batch) {
   if (batch.bytes == 0) {
     drop(lane, batch);
-    return status;
+    return Status::ok();
   }
   Status recorded = lane.home.table->record(lane.home.device, batch.event, lane.stream);
   if (!recorded.is_ok()) {
@@ -177,28 +206,118 @@ Status Copies::fill(Op &op, Lane &lane, const std::shared_ptr<Lease> &lease) {
   lane.backlog += batch.bytes;
   lane.batches.push_back(std::move(batch));
   ++in_flight_;
-  return status;
+  return Status::ok();
 }
 
 void Copies::drop(Lane &lane, const Batch &batch) {
   if (batch.event) lane.events.push_back(batch.event);
+  if (batch.room) lane.rooms->give_back(batch.room);
   if (batch.lease) batch.lease->leave();
 }
 
-Status Copies::submit_batch(Op &op, Lane &lane, Batch *batch) {
+// Piece by piece, by the copy engines.
+Status Copies::submit_copies(Op &op, Lane &lane, Batch *batch) {
   for (size_t count = 0; count < batch_copies && batch->bytes < lane_bytes && !op.fully_issued(); ++count) {
     auto run = next_run(op, op.cursor);
     if (!run.is_ok()) break;  // the caller's next turn sees to it
-    if (run.value().length > 0) {
-      if (!(run.value().home == lane.home) || *run.value().lease != batch->lease) break;
-      run.value().length = std::min(run.value().length, lane_bytes - batch->bytes);
-      Status status = submit(op, lane, run.value());
+    Run &piece = run.value();
+    const uint64_t most = asynchronous(lane, piece) ? lane_bytes : pageable_bytes;
+    if (piece.length > 0) {
+      if (!(piece.home == lane.home) || *piece.lease != batch->lease || batch->bytes >= most) break;
+      piece.length = std::min(piece.length, most - batch->bytes);
+      Status status = submit(op, lane, piece);
       if (!status.is_ok()) return status;
     }
-    batch->bytes += run.value().length;
-    advance(op, &op.cursor, run.value().length);
+    batch->bytes += piece.length;
+    advance(op, &op.cursor, piece.length);
   }
   return Status::ok();
+}
+
+// As many pieces as the room has place for, in one launch.
+Status Copies::submit_blocks(Op &op, Lane &lane, Batch *batch) {
+  const bool write = op.kind == OpKind::write;
+  size_t count = 0;
+  uint64_t bytes = 0;
+  Cursor at = op.cursor;
+  while (count < BlockRooms::blocks && bytes < lane_bytes && at.element < op.count) {
+    auto run = next_run(op, at);
+    if (!run.is_ok()) break;  // the caller's next turn sees to it
+    const Run &piece = run.value();
+    if (piece.length > 0) {
+      if (!(piece.home == lane.home) || *piece.lease != batch->lease || !reaches(lane, piece) || piece.length >= engine_piece)
+        break;
+      batch->room[count++] = {write ? piece.remote : piece.local, write ? piece.local : piece.remote, piece.length, 0};
+    }
+    bytes += piece.length;
+    advance(op, &at, piece.length);
+  }
+  device::chain({batch->room, count});
+  Status status = lane.home.table->copy_blocks(lane.home.device, lane.stream, batch->room, count, ctas());
+  if (!status.is_ok()) return status;
+  batch->bytes = bytes;
+  op.cursor = at;
+  return status;
+}
+
+// -- Prepared lists
+
+// The list as blocks, one for each element; nullptr: it is none for a kernel.
+PreparedBlocks *Copies::blocks_of(Op &op) {
+  Prepared &list = *op.prepared;
+  if (list.blocks || list.no_blocks) return list.blocks.get();
+  list.no_blocks = true;
+  auto first = next_run(op, {});
+  if (list.elements.size() < kernel_pieces || !first.is_ok() || !first.value().on_devices) return nullptr;
+  auto lane = lane_for(first.value().home, list.total <= small_transfer);
+  if (!lane.is_ok() || !lane.value()->kernels) return nullptr;
+  std::vector<device::Block> blocks;
+  for (uint32_t i = 0; i < op.count; ++i) {
+    auto run = next_run(op, {i, 0});
+    if (!run.is_ok() || run.value().length == 0 || run.value().length != list.elements[i].length ||
+        run.value().length >= engine_piece || !reaches(*lane.value(), run.value()) || !(run.value().home == lane.value()->home) ||
+        *run.value().lease != *first.value().lease)
+      return nullptr;
+    const Run &piece = run.value();
+    const bool write = op.kind == OpKind::write;
+    blocks.push_back({write ? piece.remote : piece.local, write ? piece.local : piece.remote, piece.length, 0});
+  }
+  auto made = PreparedBlocks::make(lane.value()->home, lane.value()->stream, blocks, *first.value().lease);
+  if (!made.is_ok()) {
+    endpoint_.log().write(PIRN_LOG_WARN, "a prepared list of %zu elements is written anew for each post: %s", blocks.size(),
+                          made.error().text.c_str());
+    return nullptr;
+  }
+  list.blocks = made.take();
+  list.no_blocks = false;
+  return list.blocks.get();
+}
+
+bool Copies::issue_prepared(Op &op) {
+  const PreparedBlocks &list = *op.prepared->blocks;
+  auto lane = lane_for(list.home, op.total <= small_transfer);
+  Status status = lane.status();
+  while (status.is_ok() && !op.fully_issued()) {
+    if (!has_room(*lane.value())) return false;
+    const uint32_t first = op.cursor.element;
+    const uint32_t end = list.end_within(first, lane_bytes);
+    Batch batch;
+    batch.op = &op;
+    status = enter(list.lease);
+    if (status.is_ok()) batch.lease = list.lease;
+    if (status.is_ok()) batch.event = event_of(*lane.value(), &status);
+    if (status.is_ok())
+      status = list.home.table->copy_blocks(list.home.device, lane.value()->stream, list.at_device(first), end - first,
+                                            ctas());
+    if (status.is_ok()) {
+      batch.bytes = list.bytes(first, end);
+      op.cursor = {end, 0};
+    }
+    Status finished = finish_batch(op, *lane.value(), std::move(batch));
+    if (status.is_ok()) status = finished;
+  }
+  if (!status.is_ok()) endpoint_.engine().end(op, status.code, status.text);
+  return true;
 }
 
 Status Copies::submit(Op &op, Lane &lane, const Run &run) {
@@ -240,6 +359,31 @@ bool Copies::finish(uint64_t timeout) {
 
 // -- Lanes
 
+static bool has_kernels(const Home &home) {
+  auto devices = home.table->devices();
+  if (!devices.is_ok()) return false;
+  for (const device::Info &info : devices.value())
+    if (info.ordinal == home.device) return (info.features & device::has_kernels) != 0;
+  return false;
+}
+
+// Whether a copy engine takes the piece without the processor. The peer's host memory is not page-locked by us.
+bool Copies::asynchronous(const Lane &lane, const Run &run) {
+  return run.on_devices || (!run.near->home.table && Memory::pin(*run.near, *lane.home.table));
+}
+
+// Whether kernels on the lane's device can take both ends. Copy engines take any.
+bool Copies::reaches(Lane &lane, const Run &run) {
+  if (!run.on_devices || run.remote_device == lane.home.device) return run.on_devices;
+  auto known = lane.peers.find(run.remote_device);
+  if (known == lane.peers.end())
+    known = lane.peers.emplace(run.remote_device,
+                               lane.home.table->enable_peer(lane.home.device, run.remote_device).is_ok()).first;
+  return known->second;
+}
+
+uint32_t Copies::ctas() const { return static_cast<uint32_t>(endpoint_.settings().copy_ctas); }
+
 Result<Copies::Lane *> Copies::lane_for(const Home &home, bool small) {
   for (auto &lane : lanes_)
     if (lane->home == home && lane->small == small) return lane.get();
@@ -249,6 +393,8 @@ Result<Copies::Lane *> Copies::lane_for(const Home &home, bool small) {
   auto stream = home.table->make_stream(home.device);
   if (!stream.is_ok()) return stream.status();
   lane->stream = stream.value();
+  lane->kernels = has_kernels(home);
+  if (lane->kernels) lane->rooms = std::make_unique<BlockRooms>(*home.table);
   lanes_.push_back(std::move(lane));
   return lanes_.back().get();
 }

@@ -4,10 +4,12 @@
 // bounded slice per round of progress.
 #pragma once
 
+#include "core/block_lists.h"
 #include "core/op.h"
 #include "core/reach.h"
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,6 +17,7 @@
 namespace pirn::core {
 
 class Endpoint;
+struct LocalMemory;
 
 class Copies {
  public:
@@ -39,11 +42,15 @@ class Copies {
     uint64_t bytes = 0;
     void *event = nullptr;
     std::shared_ptr<Lease> lease;  // entered
+    device::Block *room = nullptr;  // the list that its kernel reads
   };
   struct Lane {
     Home home;
     bool small = false;
+    bool kernels = false;  // copy_blocks works
     void *stream = nullptr;
+    std::unique_ptr<BlockRooms> rooms;  // with kernels
+    std::map<uint32_t, bool> peers;     // devices whose plain memory the kernels reach, or not
     std::deque<Batch> batches;
     uint64_t backlog = 0;  // bytes
     std::vector<void *> events;
@@ -54,6 +61,9 @@ class Copies {
     std::byte *remote = nullptr;
     uint64_t length = 0;
     Home home;
+    bool on_devices = false;                        // both ends are device memory
+    uint32_t remote_device = 0;                     // whose that at the remote end is, or that it is mapped for
+    LocalMemory *near = nullptr;
     const std::shared_ptr<Lease> *lease = nullptr;  // of the remote end
   };
 
@@ -61,8 +71,16 @@ class Copies {
   Result<Lane *> lane_for(const Home &home, bool small);
   void close(Lane &lane);
   bool issue_by_processor(Op &op);
-  Status fill(Op &op, Lane &lane, const std::shared_ptr<Lease> &lease);
-  Status submit_batch(Op &op, Lane &lane, Batch *batch);
+  bool issue_prepared(Op &op);
+  Status fill(Op &op, Lane &lane, const Run &first);
+  Status finish_batch(Op &op, Lane &lane, Batch &&batch);
+  Status submit_copies(Op &op, Lane &lane, Batch *batch);
+  Status submit_blocks(Op &op, Lane &lane, Batch *batch);
+  PreparedBlocks *blocks_of(Op &op);
+  bool has_room(const Lane &lane) const;
+  static bool asynchronous(const Lane &lane, const Run &run);
+  static bool reaches(Lane &lane, const Run &run);
+  uint32_t ctas() const;
   void drop(Lane &lane, const Batch &batch);
   Status submit(Op &op, Lane &lane, const Run &run);
   void *event_of(Lane &lane, Status *status);

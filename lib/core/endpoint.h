@@ -54,6 +54,8 @@ struct Prepared {
   uint64_t total = 0;
   Route route = Route::unknown;                   // of the whole list, under the demand below
   Route demand = Route::unknown;
+  std::unique_ptr<PreparedBlocks> blocks;         // for kernels, once it was posted
+  bool no_blocks = false;                         // it is none for them
   uint64_t posts = 0;                             // in flight
   std::vector<std::unique_ptr<Selection>> spare;  // index arrays not in use
 };
@@ -136,6 +138,7 @@ class Endpoint {
   bootstrap::Bootstrap &bootstrap() { return *bootstrap_; }
   void op_finished(Op &op);
   void prepared_done(Op &op);
+  void window_gone(const Window &window);  // prepared lists must look again how they travel
   void rail_broke(RailSlot &rail, const Status &why);
   void rail_was_reset(RailSlot &rail, const Status &status, bool address_changed);
   void signal();  // a completion or a notification can be taken

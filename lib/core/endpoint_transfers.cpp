@@ -190,6 +190,13 @@ void Endpoint::prepared_done(Op &op) {
   op.count = 0;
 }
 
+void Endpoint::window_gone(const Window &window) {
+  for (auto &[list, owner] : prepared_)
+    if (std::any_of(list->elements.begin(), list->elements.end(),
+                    [&](const Segment &segment) { return segment.window == &window; }))
+      list->route = Route::unknown;
+}
+
 Status Endpoint::release(Prepared *prepared) {
   auto guard = driver_.lock();
   if (prepared->posts)

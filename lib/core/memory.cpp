@@ -15,7 +15,7 @@ const Reach *reach_of(const Window &window, const Home &near) {
 
 Memory::~Memory() {
   for (auto &entry : advertised_) take_back(*entry.second);
-  for (auto &entry : local_) deregister_all(entry.second->rails);
+  for (auto &entry : local_) drop(*entry.second);
   for (Region *region : regions_) delete region;
 }
 
@@ -109,7 +109,7 @@ Status Memory::remove(Region *region) {
   regions_.erase(region);
   delete region;
   if (--memory->regions == 0) {
-    deregister_all(memory->rails);
+    drop(*memory);
     local_.erase({memory->address, memory->length});
   }
   return Status::ok();
@@ -140,6 +140,25 @@ Result<Advertised *> Memory::advertise(Region *region, uint64_t offset, uint64_t
 Advertised *Memory::find(uint64_t window) {
   auto found = advertised_.find(window);
   return found == advertised_.end() ? nullptr : found->second.get();
+}
+
+bool Memory::pin(LocalMemory &memory, const device::Operations &table) {
+  if (memory.pin_tried) return memory.pinned;
+  memory.pin_tried = true;
+  auto found = table.identify(memory.address);  // perhaps it is already, by the application
+  if (found.is_ok() && found.value()) {
+    const auto *start = static_cast<const std::byte *>(found.value()->address);
+    memory.pinned = start + found.value()->length >= memory.address + memory.length;
+  } else if (table.pin(memory.address, memory.length).is_ok()) {
+    memory.pinned = true;
+    memory.pinned_by = &table;
+  }
+  return memory.pinned;
+}
+
+void Memory::drop(LocalMemory &memory) {
+  if (memory.pinned_by) (void)memory.pinned_by->unpin(memory.address);
+  deregister_all(memory.rails);
 }
 
 void Memory::take_back(const Advertised &window) {

@@ -39,6 +39,9 @@ struct LocalMemory {
   Home home;
   std::vector<OnRail> rails;
   uint32_t regions = 0;
+  bool pin_tried = false;
+  bool pinned = false;                             // page-locked: devices copy it while nobody waits
+  const device::Operations *pinned_by = nullptr;  // by us
 };
 
 struct Region {
@@ -103,6 +106,8 @@ class Memory {
     return memory.rails[rail].registration || reach(memory.rails[rail], rail, memory.address, memory.length, 0);
   }
   bool reach(Advertised &window, size_t rail);
+  // Page-locks host memory for a device, once; false: that cannot be done, and copies of it hold up their caller.
+  static bool pin(LocalMemory &memory, const device::Operations &table);
   // After a reset of the rail, whose registrations may have other keys now; false: this one's is as it was.
   bool rekeyed(Advertised &window, size_t rail);
 
@@ -119,6 +124,7 @@ class Memory {
   Status register_near(void *address, uint64_t length, uint32_t access, const Home &home, std::vector<OnRail> *out);
   bool reach(OnRail &there, size_t rail, void *address, uint64_t length, uint32_t access);
   wire::WindowBlob::RailKey key_of(const Advertised &window, size_t rail) const;
+  void drop(LocalMemory &memory);
   void take_back(const Advertised &window);  // from everyone who could reach it
   void deregister_all(const std::vector<OnRail> &registrations);
 

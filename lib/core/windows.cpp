@@ -78,6 +78,7 @@ void Windows::gone(Window &window, pirn_status status, const char *why) {
   if (window.state == WindowState::gone) return;
   window.state = WindowState::gone;
   window.gone_status = status;
+  endpoint_.window_gone(window);
   endpoint_.engine().end_using(window, status, why);
   endpoint_.engine().wake(*window.peer);
 }

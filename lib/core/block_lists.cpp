@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/block_lists.h"
+
+#include <algorithm>
+
+namespace pirn::core {
+
+BlockRooms::~BlockRooms() {
+  for (device::Block *room : idle_) (void)table_.release_host(room);
+}
+
+Result<device::Block *> BlockRooms::take() {
+  if (!idle_.empty()) {
+    device::Block *room = idle_.back();
+    idle_.pop_back();
+    return room;
+  }
+  if (made_ == most) return static_cast<device::Block *>(nullptr);
+  auto made = table_.allocate_host(blocks * sizeof(device::Block));
+  if (!made.is_ok()) return made.status();
+  ++made_;
+  return static_cast<device::Block *>(made.value());
+}
+
+Result<std::unique_ptr<PreparedBlocks>> PreparedBlocks::make(const Home &home, void *stream,
+                                                             std::span<const device::Block> blocks,
+                                                             std::shared_ptr<Lease> lease) {
+  std::unique_ptr<PreparedBlocks> made(new PreparedBlocks(home, std::move(lease)));
+  auto here = home.table->allocate_host(blocks.size_bytes());
+  if (!here.is_ok()) return here.status();
+  made->here_ = static_cast<device::Block *>(here.value());
+  made->count_ = static_cast<uint32_t>(blocks.size());
+  std::copy(blocks.begin(), blocks.end(), made->here_);
+  made->total_ = device::chain({made->here_, blocks.size()});
+  auto there = home.table->allocate(home.device, blocks.size_bytes());
+  if (!there.is_ok()) return there.status();
+  made->allocation_ = there.value();
+  made->there_ = static_cast<const device::Block *>(made->allocation_.address);
+  Status copied = home.table->copy(home.device, stream, made->allocation_.address, made->here_, blocks.size_bytes());
+  if (!copied.is_ok()) return copied;
+  return made;
+}
+
+uint32_t PreparedBlocks::end_within(uint32_t first, uint64_t bytes) const {
+  if (this->bytes(first, count_) <= bytes) return count_;
+  const uint64_t limit = before(first) + bytes;
+  const auto *past = std::upper_bound(here_ + first, here_ + count_, limit,
+                                      [](uint64_t at, const device::Block &block) { return at < block.before; });
+  return std::max(static_cast<uint32_t>(past - here_) - 1, first + 1);
+}
+
+PreparedBlocks::~PreparedBlocks() {
+  if (here_) (void)home.table->release_host(here_);
+  if (there_) (void)home.table->release(allocation_);
+}
+
+}  // namespace pirn::core

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// Lists of blocks that a device's kernels read. Called under the endpoint's lock.
+#pragma once
+
+#include "base/result.h"
+#include "core/reach.h"
+#include "device/operations.h"
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace pirn::core {
+
+// Room for lists that are written for one launch; page-locked, used again and again.
+class BlockRooms {
+ public:
+  static constexpr size_t blocks = 8192;  // per room
+  static constexpr size_t most = 8;       // in use and idle
+
+  explicit BlockRooms(const device::Operations &table) : table_(table) {}
+  BlockRooms(const BlockRooms &) = delete;
+  BlockRooms &operator=(const BlockRooms &) = delete;
+  ~BlockRooms();  // all have been given back
+
+  // nullptr: all are in use.
+  Result<device::Block *> take();
+  void give_back(device::Block *room) { idle_.push_back(room); }
+
+ private:
+  const device::Operations &table_;
+  std::vector<device::Block *> idle_;
+  size_t made_ = 0;
+};
+
+// A prepared list, written once: in memory of the device that copies, so that a launch costs the host nothing per block.
+class PreparedBlocks {
+ public:
+  // Copies the list there by the stream, in the order of which launches may follow at once.
+  static Result<std::unique_ptr<PreparedBlocks>> make(const Home &home, void *stream,
+                                                      std::span<const device::Block> blocks,
+                                                      std::shared_ptr<Lease> lease);
+  PreparedBlocks(const PreparedBlocks &) = delete;
+  PreparedBlocks &operator=(const PreparedBlocks &) = delete;
+  ~PreparedBlocks();  // nothing is in flight
+
+  const Home home;
+  const std::shared_ptr<Lease> lease;  // of all the remote memory; nullptr: none is needed
+  uint32_t size() const { return count_; }
+  const device::Block *at_device(uint32_t i) const { return there_ + i; }
+  uint64_t bytes(uint32_t first, uint32_t end) const { return before(end) - before(first); }
+  // The end of the longest part from `first` on that has at most `bytes`, and at least one block.
+  uint32_t end_within(uint32_t first, uint64_t bytes) const;
+
+ private:
+  PreparedBlocks(const Home &home_in, std::shared_ptr<Lease> lease_in) : home(home_in), lease(std::move(lease_in)) {}
+  uint64_t before(uint32_t i) const { return i < count_ ? here_[i].before : total_; }
+
+  device::Block *here_ = nullptr;  // page-locked
+  const device::Block *there_ = nullptr;
+  device::Allocation allocation_;
+  uint32_t count_ = 0;
+  uint64_t total_ = 0;
+};
+
+}  // namespace pirn::core
