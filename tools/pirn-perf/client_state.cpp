@@ -17,14 +17,21 @@ struct Item {
   uint64_t offset, length, seed;
 };
 
-// Calls use(item) for each [offset, length, seed] that lies inside `size`.
-template <typename Use>
-void for_each_item(const json &request, uint64_t size, Use use) {
+// The request's items [offset, length, seed], which must lie inside `size`.
+std::vector<Item> items_of(const json &request, uint64_t size) {
+  std::vector<Item> items;
   for (const json &entry : request.at("items")) {
     const Item item{entry.at(0).get<uint64_t>(), entry.at(1).get<uint64_t>(), entry.at(2).get<uint64_t>()};
     if (item.length > size || item.offset > size - item.length) throw Failure("an item lies outside the window");
-    use(item);
+    items.push_back(item);
   }
+  return items;
+}
+
+std::vector<Range> ranges_of(const std::vector<Item> &items) {
+  std::vector<Range> ranges;
+  for (const Item &item : items) ranges.push_back({item.offset, item.length});
+  return ranges;
 }
 
 }  // namespace
@@ -34,8 +41,8 @@ json wrong_to_json(const std::optional<Wrong> &wrong) {
   return {{"offset", wrong->position}, {"expected", wrong->expected}, {"found", wrong->found}};
 }
 
-ClientState::ClientState(pirn_endpoint *endpoint, Peer peer, const Options &options)
-    : endpoint_(endpoint), peer_(std::move(peer)), options_(options) {}
+ClientState::ClientState(pirn_context *context, pirn_endpoint *endpoint, Peer peer, const Options &options)
+    : context_(context), endpoint_(endpoint), peer_(std::move(peer)), options_(options) {}
 
 Memory &ClientState::memory() {
   if (!memory_) throw Failure("no memory is open");
@@ -43,6 +50,7 @@ Memory &ClientState::memory() {
 }
 
 json ClientState::perform(const std::string &what, const json &request) {
+  if (what == "about") return {{"memory", options_.memory}};
   if (what == "open") return open(request);
   if (what == "fill") return fill(request);
   if (what == "check") return check_items(request);
@@ -63,30 +71,35 @@ json ClientState::open(const json &request) {
   if (bytes < 1 || bytes > memory_limit) throw Failure("bytes must be 1..16G");
   window_.reset();
   memory_.reset();
-  memory_ = std::make_unique<Memory>(endpoint_, bytes);
+  memory_ = std::make_unique<Memory>(context_, endpoint_, options_, bytes, request.value("checked", true));
   window_ = import_window(peer_.get(), request.at("blob").get<std::string>());
   return {{"blob", memory_->blob_text()}};
 }
 
 json ClientState::fill(const json &request) {
-  for_each_item(request, memory().size(), [&](const Item &item) {
-    fill_pattern(memory().data() + item.offset, item.length, item.seed, item.offset);
-  });
+  const std::vector<Item> items = items_of(request, memory().size());
+  for (const Item &item : items) fill_pattern(memory().data() + item.offset, item.length, item.seed, item.offset);
+  memory().push(ranges_of(items));
   return json::object();
 }
 
 json ClientState::check_items(const json &request) {
+  const std::vector<Item> items = items_of(request, memory().size());
+  const std::vector<Range> ranges = ranges_of(items);
   std::optional<Wrong> wrong;
-  for_each_item(request, memory().size(), [&](const Item &item) {
+  memory().pull(ranges);
+  for (const Item &item : items) {
     unsigned char *const bytes = memory().data() + item.offset;
     if (!wrong) wrong = check_pattern(bytes, item.length, item.seed, item.offset);
     std::memset(bytes, background, item.length);
-  });
+  }
+  memory().push(ranges);
   return {{"wrong", wrong_to_json(wrong)}};
 }
 
 json ClientState::check_clean(const json &request) {
   const uint64_t bytes = std::min(request.at("bytes").get<uint64_t>(), memory().size());
+  memory().pull({{0, bytes}});
   return {{"wrong", wrong_to_json(check_background(memory().data(), bytes, 0))}};
 }
 
@@ -96,13 +109,16 @@ json ClientState::stream(const json &request) {
   const bool write = request.at("operation").get<uint32_t>() == PIRN_WRITE;
   if (size < 1 || size > memory().size() || window < 1 || window > 65536 || operations > 1'000'000'000)
     throw Failure("a stream's numbers are out of range");
+  const auto path = request.value("path", std::string());
+  pirn_transfer_params demand = transfer_params(options_);
+  if (!path.empty()) demand.path = path.c_str();
   const uint64_t slots = memory().size() / size;
   const auto post = [&](uint64_t index, const pirn_transfer_params *params, pirn_transfer *transfer) {
     const uint64_t offset = index % slots * size;
     return (write ? pirn_write : pirn_read)(memory().region(), offset, window_.get(), offset, size, params, transfer);
   };
   const uint64_t start = now_ns();
-  pump({endpoint_, operations, window, options_.timeout_ns, post});
+  pump({endpoint_, operations, window, demand, post});
   return {{"seconds", static_cast<double>(now_ns() - start) * 1e-9}, {"bytes", size * operations}};
 }
 

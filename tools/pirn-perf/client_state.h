@@ -3,12 +3,12 @@
 #pragma once
 
 #include "channel.h"
-#include "handles.h"
+#include "memory.h"
 #include "pattern.h"
 
 class ClientState {
  public:
-  ClientState(pirn_endpoint *endpoint, Peer peer, const Options &options);
+  ClientState(pirn_context *context, pirn_endpoint *endpoint, Peer peer, const Options &options);
 
   pirn_peer *peer() { return peer_.get(); }
   bool gone() { return peer_info(peer_.get()).state >= PIRN_PEER_CLOSED; }
@@ -27,6 +27,7 @@ class ClientState {
   nlohmann::json counted();
   Memory &memory();
 
+  pirn_context *context_;
   pirn_endpoint *endpoint_;
   Peer peer_;
   const Options &options_;

@@ -34,30 +34,9 @@ using Prepared = Handle<pirn_prepared, pirn_prepared_release>;
 
 Context open_context();
 Endpoint open_endpoint(pirn_context *context, const Options &options);
+// Timeout and path as asked for; valid while options is.
+pirn_transfer_params transfer_params(const Options &options);
 std::string listener_address(pirn_endpoint *endpoint);
 pirn_peer_info peer_info(pirn_peer *peer);
 std::string explain(pirn_peer *peer);
 Window import_window(pirn_peer *peer, const std::string &blob_text);
-
-// Page-aligned memory, registered, with one window over all of it.
-class Memory {
- public:
-  Memory(pirn_endpoint *endpoint, uint64_t bytes);
-  ~Memory();
-  Memory(const Memory &) = delete;
-  Memory &operator=(const Memory &) = delete;
-
-  unsigned char *data() { return data_; }
-  uint64_t size() const { return size_; }
-  pirn_region *region() { return region_.get(); }
-  const std::string &blob_text() const { return blob_text_; }
-
- private:
-  void advertise();
-
-  unsigned char *data_ = nullptr;
-  uint64_t size_;
-  Region region_;
-  uint64_t window_ = 0;
-  std::string blob_text_;
-};

@@ -24,17 +24,23 @@ std::vector<uint64_t> sizes_for(const Options &options, const std::string &test)
   return {8};
 }
 
-Row run_one(Session &session, const std::string &test, uint64_t size) {
+Row measure_one(Session &session, const std::string &test, uint64_t size) {
   if (test == "lat" || test == "read-lat") return run_latency(session, test, size);
   if (test == "notify") return run_notify(session, size);
   if (test == "connect") return run_connect(session);
   return run_transfers(session, test, size);
 }
 
+Row run_one(Session &session, const std::string &test, uint64_t size) {
+  Row row = measure_one(session, test, size);
+  if (test != "notify") row.memory = session.options().memory, row.peer_memory = session.peer_memory();
+  return row;
+}
+
 Setting describe(Session &session, const Options &options) {
   const pirn_peer_info info = peer_info(session.peer());
   const char *const mode = options.same_process() ? "same-process" : options.mode == Mode::local ? "local" : "connect";
-  return {mode, info.provider, info.path, session.address(), explain(session.peer())};
+  return {mode, info.provider, info.path, session.address(), explain(session.peer()), session.peer_memory()};
 }
 
 void measure(const Options &options, const std::string &address, Report *report) {

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <map>
@@ -48,8 +49,18 @@ std::string check_tests(const std::string &text) {
   return "";
 }
 
+std::string check_memory(const std::string &text) {
+  const auto lower = [](char c) { return c >= 'a' && c <= 'z'; };
+  const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+  const auto kind = std::find_if_not(text.begin(), text.end(), lower);
+  const bool device = kind != text.begin() && kind != text.end() && *kind == ':' && kind + 1 != text.end() &&
+                      std::all_of(kind + 1, text.end(), digit);
+  if (device || text == "host" || text == "shared") return "";
+  return "no memory: \"" + text + "\"; allowed: host, shared, or a device (cuda:0, hip:0)";
+}
+
 struct Texts {
-  std::string tests, sizes, listen, connect;
+  std::string tests, sizes, listen, connect, path;
   double timeout_s = 30;
   bool local = false;
 };
@@ -60,6 +71,12 @@ void add_where(CLI::App &app, Options *o, Texts *t) {
   auto *connect = app.add_option("--connect", t->connect, "run against the partner at host:port");
   local->excludes(server)->excludes(connect);
   server->excludes(connect);
+  app.add_option("--mem", o->memory, "memory of this side: host, shared (by pirn_memory_alloc), or a device (cuda:0, hip:0)")
+      ->check(check_memory);
+  auto *peer = app.add_option("--peer-mem", o->peer_memory, "memory of the partner; with --connect: what it must have");
+  peer->check(check_memory)->excludes(server);
+  app.add_option("--path", t->path, "demand a path: self (both ends in this process), ipc, fabric; auto: as PIRN_PATH says")
+      ->check(CLI::IsMember({"auto", "self", "ipc", "fabric"}));
   app.add_option("--provider", o->provider, "demand a provider (tcp, shm, ...)");
   app.add_option("--nics", o->nics, "demand NICs: names, globs or addresses");
   const std::map<std::string, uint32_t> progress{
@@ -87,6 +104,8 @@ void finish(const Texts &texts, bool server, Options *o) {
   o->mode = server ? Mode::server : !texts.connect.empty() ? Mode::connect : Mode::local;
   o->address = server ? (texts.listen.empty() ? ":0" : texts.listen) : texts.connect;
   o->tests = split(texts.tests.empty() ? "write,read,lat" : texts.tests);
+  if (texts.path != "auto") o->path = texts.path;
+  if (o->mode == Mode::local && o->peer_memory.empty()) o->peer_memory = "host";
   if (!texts.sizes.empty()) parse_sizes(texts.sizes, &o->sizes);
   o->timeout_ns = static_cast<uint64_t>(texts.timeout_s * 1e9);
   while (o->seed == 0) o->seed = std::random_device{}();

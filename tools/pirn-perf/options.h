@@ -13,6 +13,9 @@ struct Options {
   std::string address;  // to listen on or to connect to
   std::vector<std::string> tests;
   std::string provider, nics;
+  std::string memory = "host";  // of this side: "host", "shared" or a device ("cuda:0")
+  std::string peer_memory;      // of the partner; "": whatever it has
+  std::string path;             // demanded; "": as PIRN_PATH says
   uint32_t progress = 0;        // PIRN_PROGRESS_*
   std::vector<uint64_t> sizes;  // empty: each test's own default
   uint64_t iterations = 0;      // 0: by size
@@ -24,8 +27,9 @@ struct Options {
   uint64_t timeout_ns = 30'000'000'000;
   uint64_t seed = 0;
 
-  // The provider cannot leave the process: both endpoints live in this one.
-  bool same_process() const { return mode == Mode::local && provider == "shm"; }
+  // The provider or the path cannot leave the process: both endpoints live in this one.
+  bool same_process() const { return mode == Mode::local && (provider == "shm" || path == "self"); }
+  bool on_device() const { return memory != "host" && memory != "shared"; }
 };
 
 // Returns true to go on; false to exit with *exit_code.

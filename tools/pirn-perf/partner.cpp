@@ -37,9 +37,12 @@ constexpr uint64_t exit_patience_ns = 10'000'000'000;
 
 }  // namespace
 
-Partner::Partner(const Options &options) { options.same_process() ? start_thread(options) : start_process(options); }
+Partner::Partner(const Options &options) : options_(options) {
+  options_.memory = options.peer_memory;
+  options.same_process() ? start_thread() : start_process();
+}
 
-void Partner::start_process(const Options &options) {
+void Partner::start_process() {
   int ends[2];
   if (pipe(ends) != 0) throw Failure("pipe failed");
   const pid_t parent = getpid();
@@ -47,7 +50,7 @@ void Partner::start_process(const Options &options) {
   if (child_ < 0) throw Failure("fork failed");
   if (child_ == 0) {
     close(ends[0]);
-    child_main(options, ends[1], parent);
+    child_main(options_, ends[1], parent);
   }
   close(ends[1]);
   char text[256];
@@ -58,13 +61,13 @@ void Partner::start_process(const Options &options) {
   throw Failure("the partner could not start; its message is above");
 }
 
-void Partner::start_thread(const Options &options) {
+void Partner::start_thread() {
   std::promise<std::string> address;
   auto ready = address.get_future();
-  thread_ = std::thread([this, &options, address = std::move(address)]() mutable {
+  thread_ = std::thread([this, address = std::move(address)]() mutable {
     bool announced = false;
     try {
-      serve(options, [&](const std::string &text) {
+      serve(options_, [&](const std::string &text) {
         announced = true;
         address.set_value(text);
       }, stop_);

@@ -22,9 +22,10 @@ class Partner {
   const std::string &address() const { return address_; }
 
  private:
-  void start_process(const Options &options);
-  void start_thread(const Options &options);
+  void start_process();
+  void start_thread();
 
+  Options options_;  // the partner's
   std::string address_;
   pid_t child_ = -1;
   std::thread thread_;

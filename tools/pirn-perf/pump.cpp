@@ -10,8 +10,6 @@ constexpr uint64_t line_stride = 64, grace_ns = 5'000'000'000;
 class InFlight {
  public:
   explicit InFlight(const Pump &job) : job_(job), ring_(job.window) {
-    params_.struct_size = sizeof params_;
-    params_.timeout_ns = job.timeout_ns;
     out_.samples_ns.reserve(job.operations);
   }
 
@@ -30,10 +28,10 @@ class InFlight {
   void post() {
     Slot &slot = ring_[posted_ % ring_.size()];
     slot.start = now_ns();
-    pirn_status status = job_.post(posted_, &params_, &slot.id);
+    pirn_status status = job_.post(posted_, &job_.params, &slot.id);
     while (status == PIRN_ERR_AGAIN && posted_ > retired_) {
       retire();
-      status = job_.post(posted_, &params_, &slot.id);
+      status = job_.post(posted_, &job_.params, &slot.id);
     }
     check(status, fmt::format("starting operation {}", posted_));
     ++posted_;
@@ -41,10 +39,10 @@ class InFlight {
 
   void retire() {
     const Slot slot = oldest();
-    const bool first = retired_ == 0;
-    const pirn_status status = pirn_transfer_wait(job_.endpoint, slot.id, job_.timeout_ns + grace_ns, nullptr);
+    const bool edge = retired_ == 0 || retired_ + 1 == job_.operations;
+    const pirn_status status = pirn_transfer_wait(job_.endpoint, slot.id, job_.params.timeout_ns + grace_ns, nullptr);
     out_.samples_ns.push_back(now_ns() - slot.start);
-    if (status != PIRN_OK || first) examine(slot.id, status);
+    if (status != PIRN_OK || edge) examine(slot.id, status);
     pirn_transfer_release(job_.endpoint, slot.id);
     ++retired_;
     if (job_.line && retired_ % line_stride == 0) job_.line->at(job_.done_before + retired_);
@@ -65,7 +63,7 @@ class InFlight {
     result.struct_size = sizeof result;
     pirn_transfer_test(job_.endpoint, id, &result);
     if (status == PIRN_OK) {
-      out_.path = result.path;
+      add_path(&out_.path, result.path);
       out_.rail = result.rail;
       return;
     }
@@ -76,12 +74,16 @@ class InFlight {
 
   const Pump &job_;
   std::vector<Slot> ring_;
-  pirn_transfer_params params_{};
   uint64_t posted_ = 0, retired_ = 0;
   Pumped out_;
 };
 
 }  // namespace
+
+void add_path(std::string *paths, const std::string &path) {
+  if (path.empty() || ("+" + *paths + "+").find("+" + path + "+") != std::string::npos) return;
+  paths->append(paths->empty() ? "" : "+").append(path);
+}
 
 Pumped pump(const Pump &job) {
   InFlight flight(job);
@@ -93,14 +95,11 @@ Pumped pump(const Pump &job) {
 }
 
 Pumped pump_blocking(const Pump &job) {
-  pirn_transfer_params params{};
-  params.struct_size = sizeof params;
-  params.timeout_ns = job.timeout_ns;
   Pumped out;
   out.samples_ns.reserve(job.operations);
   for (uint64_t i = 0; i < job.operations; ++i) {
     const uint64_t start = now_ns();
-    const pirn_status status = job.post(i, &params, nullptr);
+    const pirn_status status = job.post(i, &job.params, nullptr);
     out.samples_ns.push_back(now_ns() - start);
     check(status, fmt::format("operation {}", i));
     if (job.line && i % line_stride == 0) job.line->at(job.done_before + i);

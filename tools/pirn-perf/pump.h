@@ -10,7 +10,7 @@
 struct Pump {
   pirn_endpoint *endpoint;
   uint64_t operations, window;
-  uint64_t timeout_ns;
+  pirn_transfer_params params;  // see transfer_params()
   // Starts operation `index`; with a null transfer it blocks until it is done.
   std::function<pirn_status(uint64_t index, const pirn_transfer_params *, pirn_transfer *)> post;
   ProgressLine *line = nullptr;
@@ -19,8 +19,11 @@ struct Pump {
 
 struct Pumped {
   std::vector<uint64_t> samples_ns;
-  std::string path, rail;
+  std::string path, rail;  // of the first and the last operation; "ipc+fabric" if they differ. Empty if blocking
 };
+
+// Adds to "ipc" what is not yet in it.
+void add_path(std::string *paths, const std::string &path);
 
 // Window of posted operations, the oldest waited for first.
 Pumped pump(const Pump &job);

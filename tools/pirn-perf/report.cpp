@@ -31,7 +31,9 @@ json to_json(const Row &r) {
           {"cpu_us_remote", r.cpu_us_remote ? json(*r.cpu_us_remote) : json(nullptr)},
           {"path", r.path},
           {"provider", r.provider},
-          {"rail", r.rail}};
+          {"rail", r.rail},
+          {"memory", r.memory},
+          {"peer_memory", r.peer_memory}};
 }
 
 void print_csv(const json &row, bool header) {
@@ -62,12 +64,14 @@ void print_table_row(const Row &r) {
 void Report::begin(const Setting &setting) {
   setting_ = setting;
   if (quiet() || options_.csv) return;
-  fmt::print("pirn {}, libfabric {}: {} over {} to {}, window {}, {} thread{}{}, seed {}\n", pirn_version_string(),
-             pirn_info_libfabric_version(), setting.path, setting.provider, setting.address, options_.window,
+  fmt::print("pirn {}, libfabric {}: {} to {}, memory {} here, {} there, {}window {}, {} thread{}{}, seed {}\n", pirn_version_string(),
+             pirn_info_libfabric_version(), setting.provider, setting.address, options_.memory, setting.peer_memory,
+             options_.path.empty() ? "" : "path " + options_.path + " demanded, ", options_.window,
              options_.threads, options_.threads == 1 ? "" : "s", options_.bidir ? ", both directions" : "",
              options_.seed);
   if (setting.mode == "same-process")
-    fmt::print("{} does not leave a process: both endpoints live in this one, in two threads\n", setting.provider);
+    fmt::print("{} does not leave a process: both endpoints live in this one, in two threads\n",
+               options_.path == "self" ? "path self" : setting.provider);
   print_table_header();
   std::fflush(stdout);
 }
@@ -91,6 +95,9 @@ void Report::finish(const std::string &error) {
                          {"mode", setting_.mode},
                          {"provider", setting_.provider},
                          {"path", setting_.path},
+                         {"path_demanded", options_.path},
+                         {"memory", options_.memory},
+                         {"peer_memory", setting_.peer_memory},
                          {"address", setting_.address},
                          {"explanation", setting_.explanation},
                          {"seed", options_.seed},

@@ -21,6 +21,7 @@ struct Row {
   double cpu_us_local = 0;                // per operation
   std::optional<double> cpu_us_remote;    // per operation; none if both sides share a process
   std::string path, provider, rail;
+  std::string memory, peer_memory;  // where the two ends lie; empty if no memory took part
 
   double gb_per_s() const { return seconds > 0 ? static_cast<double>(bytes) / seconds * 1e-9 : 0; }
   double operations_per_s() const { return seconds > 0 ? static_cast<double>(operations) / seconds : 0; }
@@ -29,7 +30,7 @@ struct Row {
 // What the rows were measured with.
 struct Setting {
   std::string mode;  // "local", "same-process" or "connect"
-  std::string provider, path, address, explanation;
+  std::string provider, path, address, explanation, peer_memory;
 };
 
 class Report {

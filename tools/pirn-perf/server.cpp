@@ -56,7 +56,7 @@ class Server {
     const std::lock_guard lock(arrivals_lock_);
     for (Peer &peer : arrivals_) {
       pirn_peer *const key = peer.get();
-      clients_.insert_or_assign(key, std::make_unique<ClientState>(endpoint_.get(), std::move(peer), options_));
+      clients_.insert_or_assign(key, std::make_unique<ClientState>(context_.get(), endpoint_.get(), std::move(peer), options_));
     }
     arrivals_.clear();
   }

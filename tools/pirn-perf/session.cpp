@@ -17,7 +17,13 @@ Session::Session(const Options &options, const std::string &address)
       context_(open_context()),
       endpoint_(open_endpoint(context_.get(), options)),
       peer_(connect(endpoint_.get(), options, address)),
-      channel_(endpoint_.get(), peer_.get(), options.timeout_ns) {}
+      channel_(endpoint_.get(), peer_.get(), options.timeout_ns),
+      peer_memory_(channel_.call({{"do", "about"}}).at("memory").get<std::string>()) {
+  const std::string &wanted = options.peer_memory;
+  if (!wanted.empty() && wanted != peer_memory_)
+    throw Failure("the partner's memory is \"" + peer_memory_ + "\", --peer-mem demands \"" + wanted +
+                  "\": start it with --mem " + wanted);
+}
 
 Session::~Session() {
   try {
@@ -32,8 +38,8 @@ void Session::reserve(uint64_t bytes) {
   if (memory_ && memory_->size() >= bytes) return;
   window_.reset();
   memory_.reset();
-  memory_ = std::make_unique<Memory>(endpoint_.get(), bytes);
+  memory_ = std::make_unique<Memory>(context_.get(), endpoint_.get(), options_, bytes, options_.verify);
   window_blob_ =
-      channel_.call({{"do", "open"}, {"bytes", bytes}, {"blob", memory_->blob_text()}}).at("blob").get<std::string>();
+      channel_.call({{"do", "open"}, {"bytes", bytes}, {"checked", options_.verify}, {"blob", memory_->blob_text()}}).at("blob").get<std::string>();
   window_ = import_window(peer_.get(), window_blob_);
 }

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "channel.h"
-#include "handles.h"
+#include "memory.h"
 
 class Session {
  public:
@@ -21,6 +21,7 @@ class Session {
   const std::string &window_blob() const { return window_blob_; }
   Memory &memory() { return *memory_; }
   Channel &channel() { return channel_; }
+  const std::string &peer_memory() const { return peer_memory_; }  // where the partner's lies
   const std::string &address() const { return address_; }
   double remote_cpu_us() { return channel_.call({{"do", "cpu"}}).at("cpu_us").get<double>(); }
 
@@ -31,6 +32,7 @@ class Session {
   Endpoint endpoint_;
   Peer peer_;
   Channel channel_;
+  std::string peer_memory_;
   std::unique_ptr<Memory> memory_;
   std::string window_blob_;
   Window window_;

@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests.h"
 
-#include <algorithm>
+#include "../pump.h"
 
 namespace {
 
 constexpr uint64_t default_iterations = 50, first_bytes = 8;
 
-// Opens an endpoint, connects, writes; returns the time until the bytes were visible at the partner.
-uint64_t once(Session &session) {
+// Opens an endpoint, connects, writes; returns the time until the bytes were visible at the partner; adds the path they took.
+uint64_t once(Session &session, std::string *path) {
   const Options &options = session.options();
-  pirn_transfer_params params{};
-  params.struct_size = sizeof params;
-  params.timeout_ns = options.timeout_ns;
-  alignas(64) unsigned char bytes[first_bytes] = {};
-  std::fill(bytes, bytes + first_bytes, static_cast<unsigned char>(0xEE));
-
+  const pirn_transfer_params params = transfer_params(options);
   const uint64_t start = now_ns();
   const Endpoint endpoint = open_endpoint(session.context(), options);
   pirn_peer *connected = nullptr;
   check(pirn_peer_connect(endpoint.get(), session.address().c_str(), options.timeout_ns, &connected), "connecting");
   const Peer peer(connected);
   pirn_region *registered = nullptr;
-  check(pirn_region_register(endpoint.get(), bytes, sizeof bytes, nullptr, &registered), "registering");
+  check(pirn_region_register(endpoint.get(), session.memory().address(), first_bytes, nullptr, &registered), "registering");
   const Region region(registered);
   const Window window = import_window(peer.get(), session.window_blob());
-  check(pirn_write(region.get(), 0, window.get(), 0, sizeof bytes, &params, nullptr), "writing the first bytes");
-  return now_ns() - start;
+  const auto post = [&](uint64_t, const pirn_transfer_params *demand, pirn_transfer *transfer) {
+    return pirn_write(region.get(), 0, window.get(), 0, first_bytes, demand, transfer);
+  };
+  const Pumped written = pump({endpoint.get(), 1, 1, params, post});
+  const uint64_t taken = now_ns() - start;
+  add_path(path, written.path);
+  return taken;
 }
 
 }  // namespace
@@ -43,7 +43,7 @@ Row run_connect(Session &session) {
   std::vector<uint64_t> samples;
   const double remote = shared ? 0 : session.remote_cpu_us(), local = process_cpu_us();
   for (uint64_t i = 0; i < row.operations; ++i) {
-    samples.push_back(once(session));
+    samples.push_back(once(session, &row.path));
     row.seconds += static_cast<double>(samples.back()) * 1e-9;
     line.at(i);
   }
@@ -52,7 +52,6 @@ Row run_connect(Session &session) {
   if (!shared) row.cpu_us_remote = (session.remote_cpu_us() - remote) / operations;
   row.latency = percentiles(std::move(samples));
   const pirn_peer_info info = peer_info(session.peer());
-  row.path = info.path;
   row.provider = info.provider;
   return row;
 }

@@ -55,7 +55,7 @@ Row run_notify(Session &session, uint64_t size) {
   const bool shared = options.same_process();
   const double remote = shared ? 0 : session.remote_cpu_us(), local = process_cpu_us();
   const uint64_t start = now_ns();
-  Pumped result = pump({session.endpoint(), row.operations, row.window, options.timeout_ns, post, &line});
+  Pumped result = pump({session.endpoint(), row.operations, row.window, transfer_params(options), post, &line});
   row.seconds = static_cast<double>(now_ns() - start) * 1e-9;
   const auto operations = static_cast<double>(row.operations);
   row.cpu_us_local = (process_cpu_us() - local) / operations;

@@ -94,7 +94,7 @@ class TransferRun {
   }
 
   Pump job(uint64_t first, uint64_t operations) {
-    return {session_.endpoint(), operations, row_.window, options_.timeout_ns,
+    return {session_.endpoint(), operations, row_.window, transfer_params(options_),
             [this, first](uint64_t index, const pirn_transfer_params *params, pirn_transfer *transfer) {
               return workload_->post((first + index) % workload_->slots(), params, transfer);
             }};
@@ -104,7 +104,7 @@ class TransferRun {
   void warm_up() {
     const uint64_t operations = options_.verify ? 1 : std::min<uint64_t>(row_.operations / 10 + 1, 1000);
     const Pumped warm = pump(job(0, operations));
-    row_.path = warm.path;
+    add_path(&row_.path, warm.path);
     row_.rail = warm.rail;
   }
 
@@ -128,7 +128,8 @@ class TransferRun {
                                                   {"operation", workload_->writes() ? PIRN_WRITE : PIRN_READ},
                                                   {"size", row_.size},
                                                   {"iters", operations},
-                                                  {"window", row_.window}});
+                                                  {"window", row_.window},
+                                                  {"path", options_.path}});
     all_threads(done, operations, line);
     const auto other = session_.channel().finish(id, 4 * (now_ns() - start));
     row_.bytes += other.at("bytes").get<uint64_t>();
@@ -156,8 +157,10 @@ class TransferRun {
     for (std::thread &thread : threads) thread.join();
     for (const std::exception_ptr &failure : failures)
       if (failure) std::rethrow_exception(failure);
-    for (Pumped &result : results)
+    for (Pumped &result : results) {
+      add_path(&row_.path, result.path);
       samples_.insert(samples_.end(), result.samples_ns.begin(), result.samples_ns.end());
+    }
   }
 
   Session &session_;

@@ -35,6 +35,12 @@ std::vector<Move> moves_of(const Workload &workload, const std::vector<uint64_t>
   return moves;
 }
 
+std::vector<Range> local_ranges(const std::vector<Move> &moves) {
+  std::vector<Range> ranges;
+  for (const Move &move : moves) ranges.push_back({move.local, move.length});
+  return ranges;
+}
+
 }  // namespace
 
 void Verifier::ask(const char *what, const std::vector<Move> &moves, uint64_t seed) {
@@ -52,21 +58,26 @@ void Verifier::prepare(const Workload &workload, const std::vector<uint64_t> &sl
   if (!workload.writes()) return ask("fill", moves, seed);
   for (const Move &move : moves)
     fill_pattern(session_.memory().data() + move.local, move.length, seed, move.remote);
+  session_.memory().push(local_ranges(moves));
 }
 
 void Verifier::check_moved(const Workload &workload, const std::vector<uint64_t> &slots, uint64_t seed) {
   const std::vector<Move> moves = moves_of(workload, slots);
   // A read's source is checked as well: reading must not change it.
   ask("check", moves, seed);
+  const std::vector<Range> ranges = local_ranges(moves);
+  session_.memory().pull(ranges);
   for (const Move &move : moves) {
     unsigned char *const bytes = session_.memory().data() + move.local;
     demand_right(check_pattern(bytes, move.length, seed, move.remote), "in local memory");
     std::memset(bytes, background, move.length);
   }
+  session_.memory().push(ranges);
 }
 
 void Verifier::check_untouched(uint64_t bytes) {
   demand_right(session_.channel().call({{"do", "clean"}, {"bytes", bytes}}), "outside every transfer, at the target,");
+  session_.memory().pull({{0, bytes}});
   demand_right(check_background(session_.memory().data(), bytes, 0),
                "outside every transfer, in local memory,");
 }
