@@ -24,14 +24,14 @@ static void relax() {
 #endif
 }
 
-void Driver::refresh(Spell &spell, uint64_t now) const {
+void Driver::refresh(Spell &spell, uint64_t now) {
   if (!spell.fresh) return;
   spell.fresh = false;
-  spell.spin_until = deadline_after(now, spin_ns_);
+  spell.spin_until = deadline_after(now, spin_.begin());
 }
 
 Driver::Driver(Endpoint &endpoint, ProgressMode mode, uint64_t spin_ns)
-    : endpoint_(endpoint), mode_(mode), spin_ns_(mode == ProgressMode::spin ? UINT64_MAX : spin_ns) {}
+    : endpoint_(endpoint), mode_(mode), spin_(mode == ProgressMode::spin ? UINT64_MAX : spin_ns) {}
 
 Driver::~Driver() {
   stop();
@@ -97,6 +97,7 @@ bool Driver::turn(Guard &guard, Spell &spell) {
   size_t events = endpoint_.progress();
   endpoint_.run_callbacks(guard);
   if (events == 0) return false;
+  if (!spell.fresh) spin_.caught();
   spell.fresh = true;
   if (callers_ > 1) followers_.notify_all();
   return true;
@@ -117,6 +118,7 @@ bool Driver::sleep(Guard &guard, uint64_t until) {
   uint64_t now = now_ns();
   uint64_t longest = endpoint_.longest_sleep();
   if (longest == 0) {
+    spin_.slept(0);  // polling with yields misses nothing that a spin would catch
     endpoint_.poke_neighbours();
     guard.unlock();
     sched_yield();
@@ -138,6 +140,7 @@ bool Driver::sleep(Guard &guard, uint64_t until) {
   int ready = epoll_wait(epoll_, events, 8, timeout_ms);
   asleep_.store(false);
   relock(guard);
+  spin_.slept(now_ns() - now);
   sleeping_ = false;
   long_sleep_ = false;
   for (int i = 0; i < ready; ++i) {
@@ -175,6 +178,7 @@ void Driver::thread_main() {
     make_room(guard);
     if (mode_ == ProgressMode::spin) continue;
     uint64_t now = now_ns();
+    if (events > 0 && !spell.fresh) spin_.caught();
     if (events > 0) spell.fresh = true;
     refresh(spell, now);
     if (now >= spell.spin_until) spell.fresh = sleep(guard, UINT64_MAX);

@@ -7,6 +7,8 @@
 // The thread gives way to callers: it never takes the lock while one wants it.
 #pragma once
 
+#include "core/spin.h"
+
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -88,14 +90,14 @@ class Driver {
 
   bool turn(Guard &guard, Spell &spell);                    // one round; true: something happened
   bool rest(Guard &guard, Spell &spell, uint64_t timeout);  // spins on or sleeps; false: the timeout passed
-  void refresh(Spell &spell, uint64_t now) const;
+  void refresh(Spell &spell, uint64_t now);
   bool sleep(Guard &guard, uint64_t until);  // true: something is ready
   void thread_main();
   bool nap(Guard &guard);  // true: a caller is driving, nothing to do
 
   Endpoint &endpoint_;
   ProgressMode mode_;
-  uint64_t spin_ns_;
+  Spin spin_;
   std::mutex mutex_;
   std::atomic<uint32_t> wanted_{0};
   std::condition_variable nap_;        // the thread, while callers drive

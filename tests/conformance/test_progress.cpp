@@ -3,6 +3,7 @@
 #include "harness.h"
 
 #include <poll.h>
+#include <sched.h>
 
 #include <cstdio>
 
@@ -82,6 +83,30 @@ void spin__transfers__work(void **state) {
   const Memory &local = pair.memory(100000, 2);
   EXPECT_OK(pirn_write(local.region, 0, remote.window, 0, 100000, nullptr, nullptr));
   EXPECT_MATCH(pair.target().check(remote.buffer, 0, 100000, 2));
+}
+
+// A waiter that polls keeps its peer from the only core. Were each wait a whole spin, this took 50 s.
+void spin__one_core_for_both_sides__does_not_keep_the_peer_from_it(void **state) {
+  Pair &pair = pair_of(state);
+  cpu_set_t before, one;
+  assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+  CPU_ZERO(&one);
+  CPU_SET(sched_getcpu(), &one);
+  assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+  OpenOptions options;
+  options.settings = {"SPIN_TIME=50ms"};
+  pirn_peer *peer = pair.start(options);
+  const Remote remote = pair.remote(pair.target(), peer, 64, 1);
+  const Memory &local = pair.memory(64, 2);
+
+  const uint64_t start = clock_now();
+  for (int i = 0; i < 500; ++i) EXPECT_OK(pirn_write(local.region, 0, remote.window, 0, 64, nullptr, nullptr));
+  const uint64_t took = clock_now() - start;
+  sched_setaffinity(0, sizeof before, &before);
+
+  std::printf("500 writes: %.0f ms\n", static_cast<double>(took) / 1e6);
+  assert_true(took < at_most(15 * second));
+  EXPECT_MATCH(pair.target().check(remote.buffer, 0, 64, 2));
 }
 
 // Two endpoints of this process and one thread that drives both.
@@ -201,6 +226,7 @@ int main(int argc, char **argv) {
                  CASE(silent_target__new_peer_and_window__are_served),
                  CASE(idle__after_a_second__costs_below_one_percent_of_a_core),
                  CASE(spin__transfers__work),
+                 CASE(spin__one_core_for_both_sides__does_not_keep_the_peer_from_it),
                  CASE(manual__one_thread_drives_both__transfers_complete),
                  CASE(manual__notification__is_taken_after_progress),
                  CASE(manual__no_progress_calls__nothing_moves),
