@@ -29,6 +29,23 @@ std::string Endpoint::explain_rail(RailSlot &rail, uint64_t now) {
               rail.far() ? ", far: memory is registered there when first carried" : "", state.c_str());
 }
 
+static std::string memory_of_rails(const Rails &rails) {
+  uint64_t bytes = 0;
+  for (const auto &rail : rails) bytes += rail->memory();
+  return text("memory: %llu KiB of pirn's own for the rails\n", static_cast<unsigned long long>(bytes >> 10));
+}
+
+// What stays while nothing is under way.
+static uint64_t memory_of_peer(const Peer &peer) {
+  uint64_t bytes = sizeof peer + peer.paths.capacity() * sizeof(Path) +
+                   peer.addresses.capacity() * sizeof(KnownAddress) + peer.sessions.capacity() * sizeof(Session) +
+                   peer.windows.capacity() * sizeof(Window *) + peer.hello_frame.capacity() +
+                   peer.assembling.capacity();
+  for (const wire::RailAddress &rail : peer.metadata.rails)
+    bytes += sizeof rail + rail.provider.capacity() + rail.protocol.capacity() + rail.address.capacity();
+  return bytes;
+}
+
 std::string Endpoint::explain() {
   const Ground ground = ground_of(context_, demand_, place_);
   std::string reasons = explain_demand(ground);
@@ -41,7 +58,7 @@ std::string Endpoint::explain() {
   std::string out = text("endpoint: %zu rail%s of provider %s\n", rails_.size(), plural(rails_.size()),
                          nics_.front().profile->name);
   for (auto &rail : rails_) out += explain_rail(*rail, now);
-  return out + reasons;
+  return out + memory_of_rails(rails_) + reasons;
 }
 
 std::string Endpoint::explain_state(const Peer &peer, uint64_t now) const {
@@ -110,6 +127,10 @@ std::string Endpoint::explain(Peer &peer) {
   std::string out = explain_state(peer, now);
   for (size_t i = 0; i < peer.paths.size(); ++i) out += explain_path(peer, i, now);
   out += explain_unpaired(peer);
+  constexpr uint64_t under_way = Mailbox::window * wire::max_control_frame + PIRN_NOTIFICATION_MAX;
+  out += text("memory: %llu bytes of pirn's own for the peer, and at most %llu KiB for messages from it that are not "
+              "whole yet\n",
+              static_cast<unsigned long long>(memory_of_peer(peer)), static_cast<unsigned long long>(under_way >> 10));
   out += peer.metadata.process == process() ? "path self: used, the peer is in this process\n"
                                             : "path ipc: " + sharing_->explain(peer) + "\n";
   return out + providers;

@@ -39,6 +39,11 @@ class RailSlot {
   uint64_t link_speed() const { return link_speed_; }
   uint16_t index() const { return index_; }
   bool far() const { return far_; }
+  // Bytes that pirn holds for the rail (DESIGN.md, "Memory"); the provider's own are not in it.
+  uint64_t memory() const {
+    return slab_.capacity() + piece_count_ * sizeof(Piece) +
+           buffers_.capacity() * (sizeof(ControlBuffer) + sizeof(void *));
+  }
 
   // Pieces. acquire() returns nullptr when the rail's depth is used up.
   Piece *acquire();

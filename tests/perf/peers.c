@@ -133,16 +133,18 @@ static double write_latency(struct server *s, struct board *b, enum phase phase,
   return percentile_us(samples, LATENCY_WRITES, 50);
 }
 
-static void report(const struct options *o, double seconds, uint64_t grown, double p50, double p99, double first,
-                   double last) {
-  double per_peer = (double)grown / o->peers;
+static void report(const struct options *o, double seconds, const uint64_t resident[3], double p50, double p99,
+                   double first, double last) {
+  double per_peer = (double)(resident[2] - resident[0]) / o->peers;
+  double per_further = (double)(int64_t)(resident[2] - resident[1]) / (o->peers - 1);
   printf("peers,processes,connect_total_s,first_byte_p50_us,first_byte_p99_us,rss_per_peer_bytes,"
-         "write_first_peer_us,write_last_peer_us\n%d,%d,%.3f,%.1f,%.1f,%.0f,%.2f,%.2f\n",
-         o->peers, o->processes, seconds, p50, p99, per_peer, first, last);
+         "write_first_peer_us,write_last_peer_us,rss_per_further_peer_bytes\n%d,%d,%.3f,%.1f,%.1f,%.0f,%.2f,%.2f,%.0f\n",
+         o->peers, o->processes, seconds, p50, p99, per_peer, first, last, per_further);
   if (!o->csv)
-    printf("%d peers on one endpoint in %.2f s; first byte after %.2f ms (p50), %.2f ms (p99); %.1f KiB a peer;\n"
-           "8 B write to the first peer %.2f us, to the last %.2f us\n",
-           o->peers, seconds, p50 * 1e-3, p99 * 1e-3, per_peer / 1024, first, last);
+    printf("%d peers on one endpoint in %.2f s; first byte after %.2f ms (p50), %.2f ms (p99); %.1f KiB a peer,\n"
+           "%.1f KiB a further one; 8 B write to the first peer %.2f us, to the last %.2f us\n",
+           o->peers, seconds, p50 * 1e-3, p99 * 1e-3, per_peer / 1024, per_further / 1024,
+           first, last);
 }
 
 static int run(const struct options *o) {
@@ -152,7 +154,7 @@ static int run(const struct options *o) {
   pirn_context *context = NULL;
   size_t length = sizeof b->address;
   double seconds, first, last, p50;
-  uint64_t before, grown;
+  uint64_t resident[3]; /* before, with one peer, with all */
   int i, status, failed = 0;
   if (!children) return 1;
   start_clients(o, b, children);
@@ -161,10 +163,12 @@ static int run(const struct options *o) {
   must(pirn_endpoint_listen(s.endpoint, "127.0.0.1:0"), "listening");
   must(pirn_endpoint_address(s.endpoint, b->address, &length), "address");
   must(pirn_endpoint_accept_start(s.endpoint, on_accept, &s), "accepting");
-  before = resident_bytes();
-  seconds = join(&s, b, CONNECT_FIRST, 1) + join(&s, b, CONNECT_MANY, o->peers - 1);
+  resident[0] = resident_bytes();
+  seconds = join(&s, b, CONNECT_FIRST, 1);
+  resident[1] = resident_bytes();
+  seconds += join(&s, b, CONNECT_MANY, o->peers - 1);
   seconds += join(&s, b, CONNECT_LAST, o->peers);
-  grown = resident_bytes() - before;
+  resident[2] = resident_bytes();
   first = write_latency(&s, b, MEASURE_FIRST, s.peers[0], &b->first_window);
   last = write_latency(&s, b, MEASURE_LAST, s.peers[s.accepted - 1], &b->last_window);
   enter(b, STOP);
@@ -173,7 +177,7 @@ static int run(const struct options *o) {
     failed |= status != 0;
   }
   p50 = percentile_us(b->first_byte_ns, (size_t)o->peers, 50);
-  report(o, seconds, grown, p50, percentile_us(b->first_byte_ns, (size_t)o->peers, 99), first, last);
+  report(o, seconds, resident, p50, percentile_us(b->first_byte_ns, (size_t)o->peers, 99), first, last);
   must(pirn_endpoint_close(s.endpoint), "closing");
   must(pirn_context_close(context), "closing the context");
   if (s.accepted != o->peers) fprintf(stderr, "%d peers connected, %d were accepted\n", o->peers, s.accepted);

@@ -4,6 +4,8 @@
 #include "rig.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <cstring>
 #include <set>
 
 using namespace pirn;
@@ -254,6 +256,27 @@ void endpoint__rail_out_of_order__says_why_and_when_it_is_tried_again(void **) {
   assert_contains(line(rig.a.endpoint->explain(), "rail 1: "), ": open");
 }
 
+uint64_t number_in(const std::string &text, const char *before) {
+  return std::strtoull(line(text, before).c_str() + std::strlen(before), nullptr, 10);
+}
+
+// The bound that DESIGN.md states, from what the provider granted.
+void endpoint__several_nics__memory_is_buffers_and_pieces_of_each_rail(void **) {
+  Rig rig(several_nics(3));
+  uint64_t bound = 0;
+  for (const auto &rail : rig.a.endpoint->rails()) {
+    const uint64_t depth = rail->limits().transmit_depth, receives = std::min<uint64_t>(64, rail->limits().receive_depth);
+    bound += (std::min<uint64_t>(32, (depth + 1) / 2) + receives) * (8192 + 128) + depth * 160;
+  }
+  const uint64_t said = number_in(rig.a.endpoint->explain(), "memory: ");
+  assert_in_range(said, bound / 1024 / 2, bound / 1024);
+}
+
+void peer__three_nics_each__memory_is_below_a_kilobyte_a_path_and_two_more(void **) {
+  Rig rig(several_nics(3));
+  assert_in_range(number_in(explain_peer(rig), "memory: "), sizeof(Peer), 2048 + 3 * 1024);
+}
+
 void peer__two_nics_each__pairs_are_in_use_and_others_not_made(void **) {
   Rig rig(several_nics(2));
   const std::string text = explain_peer(rig);
@@ -368,6 +391,8 @@ int main(int argc, char **argv) {
       cmocka_unit_test(nics__random_demands__explanation_and_choice_agree),
       cmocka_unit_test(endpoint__listed_nics__says_rails_and_the_one_left_out),
       cmocka_unit_test(endpoint__rail_out_of_order__says_why_and_when_it_is_tried_again),
+      cmocka_unit_test(endpoint__several_nics__memory_is_buffers_and_pieces_of_each_rail),
+      cmocka_unit_test(peer__three_nics_each__memory_is_below_a_kilobyte_a_path_and_two_more),
       cmocka_unit_test(peer__two_nics_each__pairs_are_in_use_and_others_not_made),
       cmocka_unit_test(peer__remote_nic_cut__path_is_paused_with_reason_and_others_carry_on),
       cmocka_unit_test(peer__its_only_nic_cut__suspect_with_what_is_left_of_its_time_then_lost),
