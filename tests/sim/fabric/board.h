@@ -41,7 +41,7 @@ class BoardView {
   bool owner_lives() const;
   bool closed() const { return board_->closed.load(std::memory_order_acquire); }
   bool dead() const { return board_->dead.load(std::memory_order_acquire); }
-  void set_dead() { board_->dead.store(1, std::memory_order_release); }
+  void set_dead(bool dead = true) { board_->dead.store(dead, std::memory_order_release); }
   bool knows(uint16_t port) const;
   bool forgot(uint16_t port) const;
   void set_known(uint16_t port, bool known);

@@ -61,10 +61,9 @@ const Faults &faults() {
 FaultState faults_of_rail(size_t rail) {
   constexpr double bytes_per_ns_of_gbit = 0.125;
   FaultState state;
-  uint64_t unused = 0, milliseconds = 0;
-  if (find_rail("PIRN_SIM_DIE", rail, state.die_after, unused)) unused = 0;
-  if (find_rail("PIRN_SIM_STALL", rail, state.stall_after, milliseconds) && milliseconds)
-    state.stall_ns = milliseconds * 1000000;
+  uint64_t unused = 0, dead_ms = 0, stall_ms = 0;
+  if (find_rail("PIRN_SIM_DIE", rail, state.die_after, dead_ms) && dead_ms) state.dead_ns = dead_ms * 1000000;
+  if (find_rail("PIRN_SIM_STALL", rail, state.stall_after, stall_ms) && stall_ms) state.stall_ns = stall_ms * 1000000;
   find_rail("PIRN_SIM_ERROR", rail, state.fail_nth, unused);
   state.bytes_per_ns = entry("PIRN_SIM_RATE", rail) * bytes_per_ns_of_gbit;
   state.latency_ns = static_cast<uint64_t>(entry("PIRN_SIM_LATENCY_US", rail) * 1e3);

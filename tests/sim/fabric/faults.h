@@ -19,12 +19,13 @@ struct Faults {
 };
 const Faults &faults();
 
-// PIRN_SIM_DIE=RAIL:OPS, PIRN_SIM_STALL=RAIL:OPS[:MS], PIRN_SIM_ERROR=RAIL:NTH, PIRN_SIM_RATE=GBIT[,GBIT],
+// PIRN_SIM_DIE=RAIL:OPS[:MS], PIRN_SIM_STALL=RAIL:OPS[:MS], PIRN_SIM_ERROR=RAIL:NTH, PIRN_SIM_RATE=GBIT[,GBIT],
 // PIRN_SIM_LATENCY_US=US[,US]: of one endpoint on one rail.
 struct FaultState {
   uint64_t posts = 0;
   uint64_t again_count = 0;
   uint64_t die_after = UINT64_MAX;
+  uint64_t dead_ns = UINT64_MAX;  // over verbs, for how long
   uint64_t stall_after = UINT64_MAX;
   uint64_t stall_ns = UINT64_MAX;
   uint64_t fail_nth = 0;
@@ -33,6 +34,7 @@ struct FaultState {
   uint64_t wire_free_at = 0;  // ns
   uint64_t stalled_until = 0;  // ns
   bool dead = false;
+  uint64_t dead_until = 0;  // ns
   std::mt19937_64 random;
 };
 FaultState faults_of_rail(size_t rail);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What happens to an operation between its post and the inner provider: faults, time on the wire, and the checks that
 // the target's NIC would make.
+#include "trace.h"
 #include "verbs.h"
 
 #include <algorithm>
@@ -106,9 +107,11 @@ Launched launch(Request &request, Fault &fault) {
   return Launched::refused;
 }
 
+// When the first byte leaves: after those of the operations before it.
+uint64_t begin_at(const FaultState &faults) { return std::max(now_ns(), faults.wire_free_at); }
+
 // When the last byte would have left: one operation after another at the rail's rate, then the latency.
-uint64_t due_at(FaultState &faults, uint64_t bytes) {
-  uint64_t now = now_ns(), begin = std::max(now, faults.wire_free_at);
+uint64_t due_at(FaultState &faults, uint64_t begin, uint64_t bytes) {
   if (faults.bytes_per_ns > 0) {
     faults.wire_free_at = begin + static_cast<uint64_t>(static_cast<double>(bytes) / faults.bytes_per_ns);
     begin = faults.wire_free_at;
@@ -120,8 +123,10 @@ uint64_t due_at(FaultState &faults, uint64_t bytes) {
 void apply_schedule(Endpoint &endpoint) {
   FaultState &faults = faults_of(endpoint);
   if (faults.posts > faults.die_after) kill_nic(endpoint);
-  if (faults.posts > faults.stall_after && !faults.stalled_until)
+  if (faults.posts > faults.stall_after && !faults.stalled_until) {
     faults.stalled_until = faults.stall_ns == UINT64_MAX ? UINT64_MAX : now_ns() + faults.stall_ns;
+    trace_fault(endpoint.domain->rail, "stalls");
+  }
 }
 
 size_t pick(Endpoint &endpoint) {
@@ -134,6 +139,7 @@ size_t pick(Endpoint &endpoint) {
 // Errors of the device itself have no operation to be reported with; the real efa calls abort() if nobody listens.
 void kill_nic(Endpoint &endpoint) {
   if (faults_of(endpoint).dead) return;
+  trace_fault(endpoint.domain->rail, "dies");
   if (endpoint.connection) {
     kill_port(*endpoint.domain);
     return;
@@ -178,12 +184,17 @@ void start(Request *request) {
   if (endpoint.connection && !admit(request)) return;
   state.posts++;
   apply_schedule(endpoint);
-  if (state.dead || (state.fail_nth && state.posts == state.fail_nth)) {
+  const bool error = state.fail_nth && state.posts == state.fail_nth;
+  if (error && !state.dead) trace_fault(endpoint.domain->rail, "error");
+  if (state.dead || error) {
     if (endpoint.connection) endpoint.launched.insert(request);  // it may have to wait for those before it
     finish(request, persona.unreachable, 0);
     return;
   }
-  request->due = due_at(state, request->length);
+  const uint64_t begin = begin_at(state);
+  request->due = due_at(state, begin, request->length);
+  if (request->kind == Kind::write || request->kind == Kind::read)
+    trace_posted(endpoint.domain->rail, begin, request->remote.addr, request->length);
   endpoint.waiting.push_back(request);
   // What is to run out of order is gathered first; whoever reads the queue sets the rest in motion.
   if (endpoint.connection || endpoint.waiting.size() >= faults().out_of_order) move_on(endpoint);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Completions: from the inner provider's queue into ours, and from there to the user.
+#include "trace.h"
 #include "verbs.h"
 
 #include <algorithm>
@@ -207,6 +208,8 @@ void deliver(Request *request, const Fault &fault, uint64_t length) {
   Queue *queue = request->queue;
   if (Endpoint *endpoint = request->endpoint) {
     endpoint->launched.erase(request);
+    if (request->kind == Kind::write || request->kind == Kind::read)
+      trace_ended(endpoint->domain->rail, fault.error, request->remote.addr, request->length);
     (request->kind == Kind::receive ? endpoint->receives : endpoint->outstanding)--;
     if (request->owns_context) check_context(*request);
     uint64_t flags = kinds[static_cast<size_t>(request->kind)] | (request->flags & FI_REMOTE_CQ_DATA);
@@ -224,6 +227,7 @@ void deliver(Request *request, const Fault &fault, uint64_t length) {
 }
 
 void drain(Queue &queue) {
+  if (queue.domain->persona->connected) revive_port(*queue.domain);
   for (Endpoint *endpoint : queue.endpoints) move_on(*endpoint);
   for (;;) {
     fi_cq_data_entry entries[16];

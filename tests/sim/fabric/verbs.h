@@ -69,6 +69,7 @@ const char *work_completion_text(int status);                    // verbs_connec
 int open_port(Domain &domain);    // verbs_port.cpp: its board
 void close_port(Domain &domain);  // verbs_port.cpp
 void kill_port(Domain &domain);   // verbs_port.cpp
+void revive_port(Domain &domain);  // verbs_port.cpp; when its time has come, and for good
 
 int open_passive(fid_fabric *fabric, fi_info *info, fid_pep **out, void *context);                    // verbs_passive.cpp
 int open_connected(Domain &domain, const fi_info &info, fid_ep **out, void *context);                 // verbs_endpoint.cpp

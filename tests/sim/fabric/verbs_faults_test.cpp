@@ -131,6 +131,28 @@ void die__after_twenty_operations__connections_fail_and_none_is_made_again(void 
   assert_int_equal(fi_close(&listener->fid), 0);
 }
 
+// PIRN_SIM_DIE=0:20:300
+void back__300_ms_after_it_died__connections_are_made_again_and_stay(void **) {
+  Run run;
+  for (size_t i = 0; i < 30; i++) {
+    assert_true(run.post(i));
+    run.take(5000);
+  }
+  run.check(20, retries_exceeded);
+  assert_int_equal(run.link.next_event(run.link.initiator).event, FI_SHUTDOWN);
+  run.link.initiator.close_endpoint();
+  run.link.target.close_endpoint();
+  run.link.next(run.link.initiator, 400);
+  run.link.initiator.events.clear();
+  run.link.target.events.clear();
+
+  run.link.connect();
+  run.results.clear();
+  run.post_all();
+  run.take_all();
+  run.check(pieces, 0);
+}
+
 // PIRN_SIM_STALL=0:10:300
 void stall__after_ten_operations__nothing_moves_for_that_long(void **) {
   Run run;
@@ -190,6 +212,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(queue__of_four__holds_four),
       cmocka_unit_test(error__fifth_operation__fails_and_the_connection_with_it),
       cmocka_unit_test(die__after_twenty_operations__connections_fail_and_none_is_made_again),
+      cmocka_unit_test(back__300_ms_after_it_died__connections_are_made_again_and_stay),
       cmocka_unit_test(stall__after_ten_operations__nothing_moves_for_that_long),
       cmocka_unit_test(rate__of_a_slow_rail__is_kept),
       cmocka_unit_test(latency__of_every_operation__is_kept),

@@ -132,6 +132,7 @@ ConnectionEvent Link::call(const std::string &data) {
   char name[64];
   size_t length = sizeof name;
   require(fi_getname(&listener->fid, name, &length), "fi_getname");
+  free(initiator.info->dest_addr);
   initiator.info->dest_addr = malloc(length);
   memcpy(initiator.info->dest_addr, name, length);
   initiator.info->dest_addrlen = length;

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace pirn::sim_nic {
@@ -53,7 +54,9 @@ void close_port(Domain &domain) {
 
 // The provider has no event for a device that fails: its users learn it from their operations.
 void kill_port(Domain &domain) {
+  const uint64_t now = now_ns(), longest = UINT64_MAX - now;
   domain.faults.dead = true;
+  domain.faults.dead_until = now + std::min(domain.faults.dead_ns, longest);
   domain.registry->board->set_dead();
   domain.fabric->dead_rails |= uint32_t{1} << domain.rail;
   for (Endpoint *endpoint : domain.endpoints) {
@@ -63,6 +66,14 @@ void kill_port(Domain &domain) {
     endpoint->launched.insert(first);
     finish(first, domain.persona->unreachable, 0);
   }
+}
+
+void revive_port(Domain &domain) {
+  if (!domain.faults.dead || now_ns() < domain.faults.dead_until) return;
+  domain.faults.dead = false;
+  domain.faults.die_after = UINT64_MAX;
+  domain.registry->board->set_dead(false);
+  domain.fabric->dead_rails &= ~(uint32_t{1} << domain.rail);
 }
 
 }  // namespace pirn::sim_nic
