@@ -8,7 +8,7 @@ namespace pirn::fabric {
 namespace {
 
 constexpr size_t batch = 64;
-constexpr uint32_t polls_between_event_checks = 256;
+constexpr uint32_t polls_between_event_checks = 256;  // while nothing is amiss; after a sleep at once
 
 // Two layers speak: libfabric's name for the error, and the provider's own words where it has any.
 void describe_error(fid_cq *cq, const fi_cq_err_entry &entry, const Calls &calls, char *out, size_t size) {
@@ -55,12 +55,15 @@ size_t Rail::poll(Completion *out, size_t capacity, Status *failure) {
     out[count++] = {static_cast<Work *>(entry.op_context), 0, (entry.flags & FI_RECV) != 0,
                     entry.err > 0 ? entry.err : FI_EOTHER, entry.prov_errno, words};
   }
-  if (s.eq && ++s.polls_since_event_check >= polls_between_event_checks) s.check_events(failure);
+  // An error may be the device's; and who sleeps between polls must not wait for many of them.
+  const bool due = ++s.polls_since_event_check >= polls_between_event_checks || errors > 0 || s.slept;
+  if (s.eq && due) s.check_events(failure);
   return count;
 }
 
 void Rail::State::check_events(Status *failure) {
   polls_since_event_check = 0;
+  slept = false;
   alignas(8) char event_data[256];
   uint32_t event = 0;
   ssize_t rc = fi_eq_read(eq.get(), &event, event_data, sizeof event_data, 0);

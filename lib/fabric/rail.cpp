@@ -151,6 +151,7 @@ std::string Rail::printable_address() const {
 }
 
 bool Rail::may_sleep() {
+  state_->slept = true;
   if (state_->wait_fd < 0) return true;
   fid *queue = &state_->cq->fid;
   if (fi_trywait(state_->fabric.get(), &queue, 1) != FI_SUCCESS) return false;

@@ -75,6 +75,7 @@ struct Rail::State {
   Fid<fid_ep> ep;  // none after a reset that failed
 
   uint32_t polls_since_event_check = 0;
+  bool slept = false;  // since the event queue was looked at
   char error_texts[errors_per_poll][error_text_size];
 
   // "tcp/eth0: fi_domain: Cannot allocate memory"

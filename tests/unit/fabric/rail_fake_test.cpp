@@ -371,6 +371,21 @@ void poll__device_error_on_the_event_queue__is_a_failure_within_a_few_hundred_po
   assert_non_null(strstr(failure.text.c_str(), "event queue"));
 }
 
+void poll__device_error_after_a_sleep__is_a_failure_at_once(void **) {
+  Setup setup(kinds[2]);
+  setup.fake.fail_event(FI_EIO, 77);
+  Status failure;
+  Completion out[4];
+
+  setup.pair.initiator->poll(out, 4, &failure);
+  assert_true(failure.is_ok());
+  setup.pair.initiator->may_sleep();
+  setup.pair.initiator->poll(out, 4, &failure);
+
+  assert_int_equal(failure.code, PIRN_ERR_IO);
+  assert_non_null(strstr(failure.text.c_str(), "event queue"));
+}
+
 void poll__completions_out_of_order__every_work_comes_back_once(void **) {
   Setup setup(kinds[2]);
   Block local(*setup.pair.initiator, 6400, 0, setup.random);
@@ -477,6 +492,7 @@ int main() {
       cmocka_unit_test(poll__more_errors_than_one_call_carries__each_is_reported_once_with_its_own_text),
       cmocka_unit_test(poll__queue_fails__is_a_failure_with_the_step_named),
       cmocka_unit_test(poll__device_error_on_the_event_queue__is_a_failure_within_a_few_hundred_polls),
+      cmocka_unit_test(poll__device_error_after_a_sleep__is_a_failure_at_once),
       cmocka_unit_test(poll__completions_out_of_order__every_work_comes_back_once),
       cmocka_unit_test(open__queue_size_is_limited__depths_shrink_to_fit),
       cmocka_unit_test(open__max_in_flight_is_set__caps_the_depth),
