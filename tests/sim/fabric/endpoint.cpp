@@ -15,7 +15,7 @@ namespace pirn::sim_nic {
 void abandon(Endpoint &endpoint) {
   for (Request *request : endpoint.waiting) {
     request->queue->committed--;
-    delete request;
+    drop(*endpoint.domain, request);
   }
   for (Request *request : endpoint.launched) {
     request->queue->committed--;

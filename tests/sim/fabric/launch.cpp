@@ -159,18 +159,27 @@ void kill_nic(Endpoint &endpoint) {
 
 void move_on(Endpoint &endpoint) {
   if (endpoint.connection) watch_receiver(endpoint);
-  uint64_t now = endpoint.waiting.empty() ? 0 : now_ns();
-  while (!endpoint.waiting.empty()) {
+  const uint64_t now = endpoint.waiting.empty() ? 0 : now_ns();
+  std::vector<fi_addr_t> full;  // a target that takes nothing now does not hold up the others
+  size_t passed = 0;
+  while (passed < endpoint.waiting.size()) {
     if (faults_of(endpoint).stalled_until > now) return;
-    auto at = endpoint.waiting.begin() + static_cast<std::ptrdiff_t>(pick(endpoint));
+    auto at = endpoint.waiting.begin() + static_cast<std::ptrdiff_t>(passed + (passed ? 0 : pick(endpoint)));
     Request *request = *at;
     if (request->due > now) return;
+    if (std::find(full.begin(), full.end(), request->peer) != full.end()) {
+      passed++;
+      continue;
+    }
     Fault fault = {};
     endpoint.launched.insert(request);
     Launched result = launch(*request, fault);
     if (result == Launched::later) {
       endpoint.launched.erase(request);
-      return;
+      if (endpoint.connection || faults().out_of_order) return;
+      full.push_back(request->peer);
+      passed++;
+      continue;
     }
     endpoint.waiting.erase(at);
     if (result == Launched::refused) finish(request, fault, 0);

@@ -150,6 +150,7 @@ void take_copy(Request &request) {
 
 Request *new_request(Endpoint &endpoint, const Post &post, Queue &queue, uint64_t length) {
   auto *request = new Request();
+  endpoint.domain->live.insert(request);
   request->kind = post.kind;
   request->endpoint = &endpoint;
   request->queue = &queue;
@@ -183,7 +184,7 @@ ssize_t post_receive(Endpoint &endpoint, Request *request) {
   message.addr = FI_ADDR_UNSPEC;
   message.context = &request->inner_context;
   if (ssize_t rc = fi_recvmsg(endpoint.inner, &message, FI_COMPLETION)) {
-    delete request;
+    drop(*endpoint.domain, request);
     return rc;
   }
   endpoint.receives++;

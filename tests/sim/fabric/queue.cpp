@@ -50,6 +50,8 @@ void take_error(Queue &queue) {
   } error = {};
   if (fi_cq_readerr(queue.inner, &error.entry, 0) < 0 || !error.entry.op_context) return;
   auto *request = static_cast<Request *>(error.entry.op_context);
+  // An endpoint that closes has some of its operations reported twice by the inner provider (net of libfabric 1.17).
+  if (!queue.domain->live.count(request)) return;
   assign(*request, queue);
   finish(request, error_of(*request, error.entry), error.entry.len);
 }
@@ -203,6 +205,12 @@ void finish(Request *request, const Fault &fault, uint64_t length) {
     deliver(request, fault, length);
 }
 
+void drop(Domain &domain, Request *request) {
+  domain.live.erase(request);
+  domain.orphans.erase(request);
+  delete request;
+}
+
 void deliver(Request *request, const Fault &fault, uint64_t length) {
   constexpr uint64_t kinds[] = {FI_RMA | FI_WRITE, FI_RMA | FI_READ, FI_MSG | FI_SEND, FI_MSG | FI_RECV};
   Queue *queue = request->queue;
@@ -219,11 +227,8 @@ void deliver(Request *request, const Fault &fault, uint64_t length) {
       push(*queue, {request->context, flags, length, request->data, fault});
     else
       queue->committed--;
-    endpoint->domain->orphans.erase(request);
-  } else {
-    queue->domain->orphans.erase(request);
   }
-  delete request;
+  drop(*queue->domain, request);
 }
 
 void drain(Queue &queue) {

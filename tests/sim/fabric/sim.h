@@ -172,6 +172,7 @@ struct Domain {
   std::set<Registration *> registrations;
   std::set<Endpoint *> endpoints;
   std::set<Request *> orphans;  // of closed endpoints; the inner provider may still hand them back
+  std::set<Request *> live;     // not yet handed back
   // Of connected endpoints: one state of the NIC for all, and one board, which hangs on an endpoint of our own.
   FaultState faults;
   std::unique_ptr<Endpoint> registry;
@@ -224,6 +225,7 @@ void start(Request *request);                    // launch.cpp: faults, then to 
 void kill_nic(Endpoint &endpoint);               // launch.cpp
 void move_on(Endpoint &endpoint);                // launch.cpp: what waits and is due
 void finish(Request *request, const Fault &fault, uint64_t length);  // queue.cpp
+void drop(Domain &domain, Request *request);  // queue.cpp; without a word
 void deliver(Request *request, const Fault &fault, uint64_t length);  // queue.cpp: in whatever order it is called
 void abandon(Endpoint &endpoint);                                     // endpoint.cpp
 void unbind(Endpoint &endpoint);                                      // endpoint.cpp
