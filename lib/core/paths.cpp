@@ -12,6 +12,7 @@ namespace pirn::core {
 
 static constexpr uint64_t shortest_back_off = 20 * ns_per_ms;
 static constexpr uint64_t longest_back_off = 5 * ns_per_s;
+static constexpr uint64_t mute_back_off = 32 * shortest_back_off;  // several probes in a second were in vain
 
 static std::string names_of(const wire::Metadata &metadata) {
   std::string names;
@@ -262,10 +263,29 @@ bool Paths::stalled(const Peer &peer, size_t index, uint64_t now) const {
          peer.last_heard > path.moved_at + patience / 4 && in_use_besides(peer, index) > 0;
 }
 
+// A probe is due, those before it were in vain, and nothing has come through the local rail by any way since: the fault
+// may be ours, although not every provider says so.
+bool Paths::mute(const Path &path, uint64_t now) {
+  if (path.detour || path.probing || now < path.probe_at || path.back_off < mute_back_off) return false;
+  if (!endpoint_.rails()[path.local]->open()) return false;
+  bool works = false;
+  endpoint_.members().each([&](Peer &peer) {
+    if (!peer.live()) return;
+    for (const Path &other : peer.paths)
+      works = works || (other.local == path.local && !other.paused &&
+                        std::max(other.moved_at, other.resumed_at) >= path.paused_at);
+  });
+  return !works;
+}
+
 void Paths::tick(Peer &peer, uint64_t now) {
   if (peer.paths.size() == 1) return;
   for (size_t i = 0; i < peer.paths.size() && peer.live(); ++i) {
     if (peer.paths[i].paused) {
+      if (mute(peer.paths[i], now)) {
+        endpoint_.log().write(PIRN_LOG_INFO, "rail %u reaches nobody: it is opened anew", peer.paths[i].local);
+        endpoint_.engine().reset_rail(*endpoint_.rails()[peer.paths[i].local]);
+      }
       probe(peer, peer.paths[i], now);
     } else if (stalled(peer, i, now)) {
       uint64_t rested = (now - peer.paths[i].moved_at) / ns_per_ms;

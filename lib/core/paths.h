@@ -59,6 +59,7 @@ class Paths {
   void open_detours(Peer &peer, size_t path);
   void probe(Peer &peer, Path &path, uint64_t now);
   bool stalled(const Peer &peer, size_t path, uint64_t now) const;
+  bool mute(const Path &path, uint64_t now);
 
   Endpoint &endpoint_;
   uint64_t next_probe_ = 1ull << 63;  // told apart from the pings of health

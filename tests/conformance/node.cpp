@@ -146,6 +146,7 @@ Reply Node::handle(const Request &request) {
     case Op::take:
     case Op::take_many: return run_take(request);
     case Op::take_checked: return run_take_checked(request);
+    case Op::explain: return run_explain();
     case Op::cpu: return reply(PIRN_OK, process_cpu_ns());
     case Op::quit: return {};
   }
@@ -348,6 +349,26 @@ Reply Node::run_take_checked(const Request &request) {
     if (inside) memory.pull(data.offset, data.length);
     if (!inside || find_mismatch(buffer.at(data.offset), data.length, data.seed) != all_match) ++out.values[1];
   }
+  return out;
+}
+
+// The text may grow between the two calls.
+template <typename T>
+static std::string text_of(T *object, pirn_status (*call)(T *, char *, size_t *)) {
+  size_t length = 0;
+  call(object, nullptr, &length);
+  std::string text(length + 4096, '\0');
+  length = text.size();
+  return call(object, text.data(), &length) == PIRN_OK ? text.c_str() : "";
+}
+
+std::string explain(pirn_endpoint *endpoint) { return text_of(endpoint, pirn_endpoint_explain); }
+std::string explain(pirn_peer *peer) { return text_of(peer, pirn_peer_explain); }
+
+Reply Node::run_explain() {
+  Reply out;
+  out.payload = explain(endpoint_);
+  for (pirn_peer *peer : peers_) out.payload += explain(peer);
   return out;
 }
 

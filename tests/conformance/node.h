@@ -48,6 +48,7 @@ enum class Op : uint32_t {
   take,          // args: timeout -> peer known; payload: message
   take_many,     // args: count, seed, largest, timeout for each -> received, bad, repeated
   take_checked,  // args: buffer, count, timeout for each -> received, bad
+  explain,       // -> payload: pirn_endpoint_explain, and pirn_peer_explain of each peer
   cpu,           // -> ns of CPU time of the process so far
   quit,
 };
@@ -109,6 +110,8 @@ struct StreamCheck {
 StreamCheck take_stream(pirn_endpoint *endpoint, uint64_t count, uint64_t seed, uint64_t largest, uint64_t timeout);
 
 uint64_t process_cpu_ns();
+std::string explain(pirn_endpoint *endpoint);
+std::string explain(pirn_peer *peer);
 
 class Node {
  public:
@@ -138,6 +141,7 @@ class Node {
   Reply run_notify(const Request &request);
   Reply run_take(const Request &request);
   Reply run_take_checked(const Request &request);
+  Reply run_explain();
   uint64_t keep(pirn_peer *peer);
 
   std::string memory_kind_;
