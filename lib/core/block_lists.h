@@ -48,6 +48,7 @@ class PreparedBlocks {
   const Home home;
   const std::shared_ptr<Lease> lease;  // of all the remote memory; nullptr: none is needed
   uint32_t size() const { return count_; }
+  const device::Block &block(uint32_t i) const { return here_[i]; }
   const device::Block *at_device(uint32_t i) const { return there_ + i; }
   uint64_t bytes(uint32_t first, uint32_t end) const { return before(end) - before(first); }
   // The end of the longest part from `first` on that has at most `bytes`, and at least one block.

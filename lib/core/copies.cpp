@@ -74,17 +74,16 @@ static Status enter(const std::shared_ptr<Lease> &lease) {
 }
 
 // From the cursor on, as long as it is contiguous at both ends. A run of no bytes: only empty elements were left there.
-Result<Copies::Run> Copies::next_run(const Op &op, const Cursor &cursor) const {
-  const Segment segment = op.element(cursor.element);
+Result<Copies::Run> Copies::run_of(const Segment &segment, uint64_t offset) const {
   const Home &near = segment.region->memory->home;
   if (segment.window->state == WindowState::gone)
     return fail(segment.window->gone_status, "the window was withdrawn by its owner");
   const Reach *known = reach_of(*segment.window, near);
   if (!known) return fail(PIRN_ERR_INTERNAL, "a window is used on a path that it has not");
   const Reach &reach = *known;
-  const uint64_t at = segment.remote_offset + cursor.offset;
+  const uint64_t at = segment.remote_offset + offset;
   Run run;
-  run.length = segment.length - cursor.offset;
+  run.length = segment.length - offset;
   run.home = near.table ? near : reach.home;
   run.lease = &reach.lease;
   run.near = segment.region->memory;
@@ -92,12 +91,13 @@ Result<Copies::Run> Copies::next_run(const Op &op, const Cursor &cursor) const {
   run.remote_device = reach.home.device;
   if (run.length == 0) return run;
   auto extent = std::upper_bound(reach.extents.begin(), reach.extents.end(), at,
-                                 [](uint64_t offset, const Extent &other) { return offset < other.offset; });
+                                 [](uint64_t wanted, const Extent &other) { return wanted < other.offset; });
   if (extent == reach.extents.begin()) return fail(PIRN_ERR_INTERNAL, "a window is not mapped at its offset %llu",
                                                    static_cast<unsigned long long>(at));
   --extent;
-  run.local = segment.region->address() + segment.local_offset + cursor.offset;
+  run.local = segment.region->address() + segment.local_offset + offset;
   run.remote = extent->address + (at - extent->offset);
+  run.extent = &*extent;
   run.length = std::min(run.length, extent->offset + extent->length - at);
   return run;
 }
@@ -112,7 +112,7 @@ bool Copies::has_room(const Lane &lane) const {
 }
 
 bool Copies::issue(Op &op) {
-  if (op.prepared && !op.selection && blocks_of(op)) return issue_prepared(op);
+  if (op.prepared && blocks_of(op) && !op.selection) return issue_prepared(op);
   while (!op.fully_issued()) {
     auto run = next_run(op, op.cursor);
     if (!run.is_ok()) {
@@ -236,28 +236,64 @@ Status Copies::submit_copies(Op &op, Lane &lane, Batch *batch) {
 
 // As many pieces as the room has place for, in one launch.
 Status Copies::submit_blocks(Op &op, Lane &lane, Batch *batch) {
-  const bool write = op.kind == OpKind::write;
   size_t count = 0;
-  uint64_t bytes = 0;
-  Cursor at = op.cursor;
-  while (count < BlockRooms::blocks && bytes < lane_bytes && at.element < op.count) {
-    auto run = next_run(op, at);
-    if (!run.is_ok()) break;  // the caller's next turn sees to it
-    const Run &piece = run.value();
-    if (piece.length > 0) {
-      if (!(piece.home == lane.home) || *piece.lease != batch->lease || !reaches(lane, piece) || piece.length >= engine_piece)
-        break;
-      batch->room[count++] = {write ? piece.remote : piece.local, write ? piece.local : piece.remote, piece.length, 0};
-    }
-    bytes += piece.length;
-    advance(op, &at, piece.length);
-  }
-  device::chain({batch->room, count});
+  const PreparedBlocks *list = op.prepared ? op.prepared->blocks.get() : nullptr;
+  const Cursor end = list ? write_selected(op, *list, batch, &count) : write_blocks(op, lane, batch, &count);
+  const uint64_t bytes = device::chain({batch->room, count});
   Status status = lane.home.table->copy_blocks(lane.home.device, lane.stream, batch->room, count, ctas());
   if (!status.is_ok()) return status;
   batch->bytes = bytes;
-  op.cursor = at;
+  op.cursor = end;
   return status;
+}
+
+Cursor Copies::write_blocks(const Op &op, Lane &lane, Batch *batch, size_t *count) const {
+  const bool write = op.kind == OpKind::write;
+  uint64_t bytes = 0;
+  Cursor at = op.cursor;
+  // Where the piece before lay: most pieces of a list lie in the same memory.
+  const Region *region = nullptr;
+  const Window *window = nullptr;
+  const Extent *extent = nullptr;
+  while (*count < BlockRooms::blocks && bytes < lane_bytes && at.element < op.count) {
+    const Segment segment = op.element(at.element);
+    const uint64_t offset = segment.remote_offset + at.offset;
+    uint64_t length = segment.length - at.offset;
+    const bool known = segment.region == region && segment.window == window && offset >= extent->offset &&
+                       offset + length <= extent->offset + extent->length;
+    if (!known && length > 0) {
+      auto run = run_of(segment, at.offset);
+      if (!run.is_ok()) break;  // the caller's next turn sees to it
+      const Run &piece = run.value();
+      if (!(piece.home == lane.home) || *piece.lease != batch->lease || !reaches(lane, piece)) break;
+      region = segment.region;
+      window = segment.window;
+      extent = piece.extent;
+      length = piece.length;
+    }
+    if (length >= engine_piece) break;
+    if (length > 0) {
+      std::byte *local = segment.region->address() + segment.local_offset + at.offset;
+      std::byte *remote = extent->address + (offset - extent->offset);
+      batch->room[(*count)++] = {write ? remote : local, write ? local : remote, length, 0};
+    }
+    bytes += length;
+    advance(op, &at, length);
+  }
+  return at;
+}
+
+Cursor Copies::write_selected(const Op &op, const PreparedBlocks &list, Batch *batch, size_t *count) {
+  const bool write = op.kind == OpKind::write;
+  const Selection &chosen = *op.selection;
+  uint64_t bytes = 0;
+  uint32_t at = op.cursor.element;
+  for (; *count < BlockRooms::blocks && bytes < lane_bytes && at < op.count; ++at) {
+    const device::Block &near = list.block(chosen.local[at]), &far = list.block(chosen.remote[at]);
+    batch->room[(*count)++] = {write ? far.to : near.to, write ? near.from : far.from, near.length, 0};
+    bytes += near.length;
+  }
+  return {at, 0};
 }
 
 // -- Prepared lists
@@ -267,14 +303,15 @@ PreparedBlocks *Copies::blocks_of(Op &op) {
   Prepared &list = *op.prepared;
   if (list.blocks || list.no_blocks) return list.blocks.get();
   list.no_blocks = true;
-  auto first = next_run(op, {});
-  if (list.elements.size() < kernel_pieces || !first.is_ok() || !first.value().on_devices) return nullptr;
+  if (list.elements.size() < kernel_pieces) return nullptr;
+  auto first = run_of(list.elements.front(), 0);
+  if (!first.is_ok() || !first.value().on_devices) return nullptr;
   auto lane = lane_for(first.value().home, list.total <= small_transfer);
   if (!lane.is_ok() || !lane.value()->kernels) return nullptr;
   std::vector<device::Block> blocks;
-  for (uint32_t i = 0; i < op.count; ++i) {
-    auto run = next_run(op, {i, 0});
-    if (!run.is_ok() || run.value().length == 0 || run.value().length != list.elements[i].length ||
+  for (const Segment &element : list.elements) {
+    auto run = run_of(element, 0);
+    if (!run.is_ok() || run.value().length == 0 || run.value().length != element.length ||
         run.value().length >= engine_piece || !reaches(*lane.value(), run.value()) || !(run.value().home == lane.value()->home) ||
         *run.value().lease != *first.value().lease)
       return nullptr;

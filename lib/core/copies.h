@@ -64,10 +64,14 @@ class Copies {
     bool on_devices = false;                        // both ends are device memory
     uint32_t remote_device = 0;                     // whose that at the remote end is, or that it is mapped for
     LocalMemory *near = nullptr;
+    const Extent *extent = nullptr;                 // of the window, that `remote` is in
     const std::shared_ptr<Lease> *lease = nullptr;  // of the remote end
   };
 
-  Result<Run> next_run(const Op &op, const Cursor &cursor) const;
+  Result<Run> next_run(const Op &op, const Cursor &cursor) const {
+    return run_of(op.element(cursor.element), cursor.offset);
+  }
+  Result<Run> run_of(const Segment &segment, uint64_t offset) const;
   Result<Lane *> lane_for(const Home &home, bool small);
   void close(Lane &lane);
   bool issue_by_processor(Op &op);
@@ -76,6 +80,8 @@ class Copies {
   Status finish_batch(Op &op, Lane &lane, Batch &&batch);
   Status submit_copies(Op &op, Lane &lane, Batch *batch);
   Status submit_blocks(Op &op, Lane &lane, Batch *batch);
+  Cursor write_blocks(const Op &op, Lane &lane, Batch *batch, size_t *count) const;
+  static Cursor write_selected(const Op &op, const PreparedBlocks &list, Batch *batch, size_t *count);
   PreparedBlocks *blocks_of(Op &op);
   bool has_room(const Lane &lane) const;
   static bool asynchronous(const Lane &lane, const Run &run);

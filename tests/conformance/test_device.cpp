@@ -103,6 +103,36 @@ void device__prepared_list__each_post_moves_the_bytes_of_today(void **state) {
   EXPECT_OK(pirn_prepared_release(read));
 }
 
+void device__prepared_list_by_index__chosen_blocks_move_and_no_others(void **state) {
+  Ends ends(state, 2 << 20);
+  Random &random = ends.pair.random;
+  const uint64_t block = random.between(64, 4096), count = ends.size / block;
+  std::vector<pirn_segment> list(count);
+  for (uint64_t i = 0; i < count; ++i) list[i] = {ends.local->region, i * block, ends.remote.window, i * block, block};
+  for (const uint32_t operation : {PIRN_WRITE, PIRN_READ}) {
+    pirn_prepared *prepared = nullptr;
+    EXPECT_OK(pirn_transfer_prepare(operation, list.data(), count, &prepared));
+    const uint32_t chosen = static_cast<uint32_t>(random.between(8, count / 2));
+    std::vector<uint32_t> near(count), far(count);
+    for (uint32_t i = 0; i < count; ++i) near[i] = far[i] = i;
+    for (uint32_t i = static_cast<uint32_t>(count) - 1; i > 0; --i) {
+      std::swap(near[i], near[random.below(i + 1)]);
+      std::swap(far[i], far[random.below(i + 1)]);
+    }
+    ends.fill(0, ends.size, 20);
+    ends.pair.target().fill(ends.remote.buffer, 0, ends.size, 21);
+    EXPECT_OK(pirn_prepared_post_select(prepared, near.data(), far.data(), chosen, nullptr, nullptr));
+    for (uint32_t i = 0; i < count; i += static_cast<uint32_t>(count) / 60 + 1) {
+      const uint64_t here = near[i] * block, there = far[i] * block;
+      if (operation == PIRN_WRITE)
+        EXPECT_MATCH(ends.pair.target().check(ends.remote.buffer, there, block, i < chosen ? 20 : 21, i < chosen ? here : there));
+      else
+        EXPECT_MATCH(ends.check(here, block, i < chosen ? 21 : 20, i < chosen ? there : here));
+    }
+    EXPECT_OK(pirn_prepared_release(prepared));
+  }
+}
+
 void device__notification_after_a_write__finds_the_bytes(void **state) {
   Ends ends(state, 2 << 20);
   for (uint64_t round = 0; round < 20; ++round) {
@@ -193,6 +223,7 @@ int main(int argc, char **argv) {
       CASE(device__random_writes_and_reads__bytes_are_right_and_no_others_change),
       CASE(device__list_of_many_blocks__each_lands_in_its_place),
       CASE(device__prepared_list__each_post_moves_the_bytes_of_today),
+      CASE(device__prepared_list_by_index__chosen_blocks_move_and_no_others),
       CASE(device__notification_after_a_write__finds_the_bytes),
       CASE(device__cancelled_write__leaves_the_source_alone_afterwards),
       CASE(device__fabric_demanded__is_unavailable_with_the_reason),

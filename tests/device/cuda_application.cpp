@@ -130,6 +130,7 @@ class CudaApplication : public Application {
   void *end_capture(void *stream) override {
     Graph graph = nullptr;
     GraphExec ready = nullptr;
+    const Inside inside(*this, 0);  // the real driver wants a context, any one
     check(extra_.cuStreamEndCapture(static_cast<Stream>(stream), &graph), "cuStreamEndCapture");
     check(extra_.cuGraphInstantiateWithFlags(&ready, graph, 0), "cuGraphInstantiate");
     check(extra_.cuGraphDestroy(graph), "cuGraphDestroy");
