@@ -256,10 +256,15 @@ void connect__to_one_who_never_knows_us__ends_with_again_by_the_deadline(void **
   Side asker(asker_id, settings_for(directory.path()));
   asker.knows(owner_id, secret);
   assert_true(owner.channel.listen().is_ok());
-  asker.connect_to(owner, 100);
-  assert_int_equal(asker.failures.at(0).code, PIRN_ERR_AGAIN);
-  assert_contains(asker.failures[0].text, "path: refused: no handshake");
-  assert_contains(asker.failures[0].text, "; abstract: refused: no handshake");
+  // On a busy machine the deadline may pass in the middle of a try, which is a timeout then.
+  for (unsigned limit_ms = 100; limit_ms < 10000; limit_ms *= 2) {
+    asker.connect_to(owner, limit_ms);
+    if (asker.failures.back().code == PIRN_ERR_AGAIN) break;
+    assert_int_equal(asker.failures.back().code, PIRN_ERR_TIMEOUT);
+  }
+  assert_int_equal(asker.failures.back().code, PIRN_ERR_AGAIN);
+  assert_contains(asker.failures.back().text, "path: refused: no handshake");
+  assert_contains(asker.failures.back().text, "; abstract: refused: no handshake");
 }
 
 void connect__wrong_secret__is_refused_before_anything_is_asked(void **) {
