@@ -21,7 +21,7 @@ typedef struct pirn_peer_info {
   uint32_t state;         /* PIRN_PEER_* */
   uint32_t rails;         /* rails in use towards it */
   char provider[32];      /* "tcp" */
-  char path[16];          /* "fabric" */
+  char path[16];          /* of the latest transfer: "self", "ipc" or "fabric"; "fabric" before the first */
   char address[64];       /* where it was reached, or its first rail's address */
   uint64_t in_flight;     /* transfers not yet terminal */
   uint64_t bytes_written; /* to the peer, by completed transfers */

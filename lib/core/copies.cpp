@@ -241,7 +241,11 @@ Status Copies::submit_blocks(Op &op, Lane &lane, Batch *batch) {
   const Cursor end = list ? write_selected(op, *list, batch, &count) : write_blocks(op, lane, batch, &count);
   const uint64_t bytes = device::chain({batch->room, count});
   Status status = lane.home.table->copy_blocks(lane.home.device, lane.stream, batch->room, count, ctas());
-  if (!status.is_ok()) return status;
+  if (!status.is_ok()) {
+    // A part of the list may have been launched, and reads the room.
+    (void)lane.home.table->finish(lane.home.device, lane.stream, ns_per_s);
+    return status;
+  }
   batch->bytes = bytes;
   op.cursor = end;
   return status;

@@ -83,7 +83,8 @@ Endpoint::~Endpoint() {
     guard.unlock();
     leave_neighbours(*this);
     driver_.relock(guard);
-    copies_.finish(ns_per_s);
+    if (!copies_.finish(ns_per_s))
+      log().write(PIRN_LOG_ERROR, "a device does not finish copies of this endpoint: it may still touch their memory");
     for (auto &rail : rails_)
       if (engine_.busy()) engine_.reset_rail(*rail);
   }

@@ -146,7 +146,7 @@ void Endpoint::describe(Peer &peer, pirn_peer_info *info) {
   info->state = peer.state;
   info->rails = paths_.count_in_use(peer);
   copy_text(info->provider, sizeof(info->provider), rails_.front()->fabric().profile().name);
-  copy_text(info->path, sizeof(info->path), "fabric");
+  copy_text(info->path, sizeof(info->path), route_name(peer.route));
   copy_text(info->address, sizeof(info->address), peer.address);
   info->in_flight = peer.active_ops;
   info->bytes_written = peer.bytes_written;

@@ -107,7 +107,7 @@ bool Engine::issue(Op &op) {
 // False: a window is not open yet, or the op has ended.
 bool Engine::decide(Op &op) {
   if (op.prepared && op.demand == op.prepared->demand && op.prepared->route != Route::unknown) {
-    op.route = op.prepared->route;
+    op.peer->route = op.route = op.prepared->route;
     return true;
   }
   auto route = endpoint_.copies().route(op);
@@ -116,6 +116,7 @@ bool Engine::decide(Op &op) {
     return false;
   }
   op.route = route.value();
+  if (op.route != Route::unknown) op.peer->route = op.route;
   if (op.prepared && !op.selection) {
     op.prepared->demand = op.demand;
     op.prepared->route = op.route;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a window lies in, as other processes of this host can be given it. Any thread.
+// What a window lies in, as other processes of this host can be given it. Under the endpoint's lock.
 #pragma once
 
 #include "core/memory.h"

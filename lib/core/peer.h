@@ -111,6 +111,7 @@ struct Peer {
   bool transport_error = false;  // in this episode
 
   std::vector<Window *> windows;  // imported from it, in that order
+  Route route = Route::fabric;  // of the latest transfer
   uint64_t bytes_written = 0;
   uint64_t bytes_read = 0;
 

@@ -163,6 +163,11 @@ Status Sharing::take(Link &link, Seek &seek, const local::Offer &offer, bool *wh
   const wire::WindowBlob &blob = seek.window->blob;
   if (answer.chunks.empty() || answer.window_length != blob.length || answer.chunks.front().offset > seek.imported.end())
     return fail(PIRN_ERR_INVALID, "the owner's answer is not of this window of %llu bytes", static_cast<ull>(blob.length));
+  // Who moves the bytes follows from the blob: device memory in the processor's hands would be a fault.
+  for (const wire::ShareChunk &chunk : answer.chunks)
+    if ((chunk.device != wire::Instance{}) != blob.on_device)
+      return fail(PIRN_ERR_INVALID, "the owner's answer says %s memory at offset %llu, its window is %s memory",
+                  blob.on_device ? "host" : "device", static_cast<ull>(chunk.offset), blob.on_device ? "device" : "host");
   if (Status status = choose_copier(seek, answer.chunks.front()); !status.is_ok()) return status;
   local::Importer importer;
   importer.operations = seek.copier.table;

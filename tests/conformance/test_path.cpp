@@ -29,6 +29,10 @@ void path__each_demand_in_one_process__is_met_and_stated(void **state) {
     EXPECT_OK(pirn_transfer_wait(pair.endpoint(), id, 10 * second, &result));
     assert_string_equal(result.path, path);
     assert_int_equal(result.bytes, size);
+    pirn_peer_info info{};
+    info.struct_size = sizeof info;
+    EXPECT_OK(pirn_peer_get_info(peer, &info));
+    assert_string_equal(info.path, path);
     EXPECT_OK(pirn_transfer_release(pair.endpoint(), id));
     EXPECT_MATCH(pair.target().check(remote.buffer, 0, size, strlen(path)));
   }
@@ -42,6 +46,12 @@ void path__demand_that_cannot_be_met__is_unavailable_and_moves_nothing(void **st
   const pirn_transfer_params params = by("ipc");
   EXPECT_ERROR(PIRN_ERR_UNAVAILABLE, pirn_write(local.region, 0, remote.window, 0, 4096, &params, nullptr), "\"ipc\"",
                "\"self\"");
+  pirn_transfer id = 0;
+  pirn_result result = empty_result();
+  EXPECT_OK(pirn_write(local.region, 0, remote.window, 0, 4096, &params, &id));
+  EXPECT(PIRN_ERR_UNAVAILABLE, pirn_transfer_wait(pair.endpoint(), id, 10 * second, &result));
+  assert_string_equal(result.path, "");  // none was taken
+  EXPECT_OK(pirn_transfer_release(pair.endpoint(), id));
   EXPECT_MATCH(pair.target().check(remote.buffer, 0, 4096, 1));
 }
 
