@@ -52,6 +52,7 @@ struct TransferOptions {
   Timeout timeout{};
   uint64_t user_data = 0;
   bool queued = false; /* only for start_*: the result goes to Endpoint::poll, which also releases the id */
+  const char *path = nullptr; /* demand a path: "self", "ipc" or "fabric" */
 };
 
 struct Advertisement {
@@ -173,6 +174,7 @@ inline pirn_transfer_params to_params(const TransferOptions &options) {
   params.timeout_ns = to_ns(options.timeout);
   params.user_data = options.user_data;
   params.flags = options.queued ? PIRN_TRANSFER_QUEUED : 0;
+  params.path = options.path;
   return params;
 }
 

@@ -11,5 +11,6 @@
 #include <pirn/peer.h>
 #include <pirn/memory.h>
 #include <pirn/transfer.h>
+#include <pirn/stream.h>
 
 #endif

@@ -264,6 +264,8 @@ inline pirn_segment segment(const Region &region, uint64_t local_offset, const W
   return pirn_segment{region.get(), local_offset, window.get(), remote_offset, length};
 }
 
+class Trigger;
+
 /* A checked list of segments, posted many times. Its regions and windows stay in use until it is closed. */
 class Prepared : public detail::Child<pirn_prepared, pirn_prepared_release> {
  public:
@@ -281,7 +283,34 @@ class Prepared : public detail::Child<pirn_prepared, pirn_prepared_release> {
                         const TransferOptions &options = {}) {
     return detail::start(endpoint(), options, pirn_prepared_post_select, get(), local_index, remote_index, count);
   }
+
+  /* What a GPU's streams post it by; of options: notify, timeout, path. */
+  Trigger trigger(const TransferOptions &options = {});
 };
+
+/* A prepared list that a GPU's streams post (pirn/stream.h). `stream`: cudaStream_t, hipStream_t. Keep the list until it
+ * is closed. */
+class Trigger : public detail::Child<pirn_trigger, pirn_trigger_release> {
+ public:
+  using Child::Child;
+
+  void post(void *stream) { check(pirn_stream_post(get(), stream)); }
+  void wait(void *stream) { check(pirn_stream_wait(get(), stream)); }
+  pirn_status cancel() { return pirn_trigger_cancel(get()); }
+  pirn_trigger_info info() const {
+    pirn_trigger_info info{};
+    info.struct_size = sizeof info;
+    check(pirn_trigger_get_info(get(), &info));
+    return info;
+  }
+};
+
+inline Trigger Prepared::trigger(const TransferOptions &options) {
+  const pirn_transfer_params params = detail::to_params(options);
+  pirn_trigger *made = nullptr;
+  check(pirn_trigger_create(get(), &params, &made));
+  return Trigger(endpoint(), made);
+}
 
 /* A remote endpoint. */
 class Peer : public detail::Child<pirn_peer, pirn_peer_close> {

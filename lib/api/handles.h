@@ -17,6 +17,7 @@ PIRN_HANDLE(pirn_peer, core::Peer)
 PIRN_HANDLE(pirn_region, core::Region)
 PIRN_HANDLE(pirn_window, core::Window)
 PIRN_HANDLE(pirn_prepared, core::Prepared)
+PIRN_HANDLE(pirn_trigger, core::Trigger)
 #undef PIRN_HANDLE
 
 inline Status missing(const char *what) { return fail(PIRN_ERR_INVALID, "%s is NULL", what); }

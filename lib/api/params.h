@@ -51,6 +51,7 @@ PIRN_LAYOUT(pirn_device_info, reserved, 0)
 PIRN_LAYOUT(pirn_peer_info, bytes_read, 0)
 PIRN_LAYOUT(pirn_result, text, 0)
 PIRN_LAYOUT(pirn_notification, length, 0)
+PIRN_LAYOUT(pirn_trigger_info, reserved, 0)
 #undef PIRN_LAYOUT
 
 enum class Import {

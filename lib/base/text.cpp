@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/text.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <cstring>
 
 namespace pirn {
 
@@ -27,6 +29,12 @@ std::string text(const char *format, ...) {
   std::string result = text_v(format, args);
   va_end(args);
   return result;
+}
+
+void copy_text(char *out, size_t room, const std::string &in) {
+  size_t length = std::min(in.size(), room - 1);
+  std::memcpy(out, in.data(), length);
+  std::memset(out + length, 0, room - length);
 }
 
 }  // namespace pirn

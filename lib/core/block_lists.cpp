@@ -9,17 +9,28 @@ BlockRooms::~BlockRooms() {
   for (device::Block *room : idle_) (void)table_.release_host(room);
 }
 
-Result<device::Block *> BlockRooms::take() {
-  if (!idle_.empty()) {
-    device::Block *room = idle_.back();
-    idle_.pop_back();
-    return room;
-  }
-  if (made_ == most) return static_cast<device::Block *>(nullptr);
+Status BlockRooms::make() {
   auto made = table_.allocate_host(blocks * sizeof(device::Block));
   if (!made.is_ok()) return made.status();
   ++made_;
-  return static_cast<device::Block *>(made.value());
+  idle_.push_back(static_cast<device::Block *>(made.value()));
+  return Status::ok();
+}
+
+Status BlockRooms::make_all() {
+  Status status;
+  while (status.is_ok() && made_ < most) status = make();
+  return status;
+}
+
+Result<device::Block *> BlockRooms::take() {
+  if (idle_.empty()) {
+    if (made_ == most) return static_cast<device::Block *>(nullptr);
+    if (Status status = make(); !status.is_ok()) return status;
+  }
+  device::Block *room = idle_.back();
+  idle_.pop_back();
+  return room;
 }
 
 Result<std::unique_ptr<PreparedBlocks>> PreparedBlocks::make(const Home &home, void *stream,

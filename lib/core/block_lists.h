@@ -27,8 +27,11 @@ class BlockRooms {
   // nullptr: all are in use.
   Result<device::Block *> take();
   void give_back(device::Block *room) { idle_.push_back(room); }
+  Status make_all();  // so that take() asks for no memory
 
  private:
+  Status make();
+
   const device::Operations &table_;
   std::vector<device::Block *> idle_;
   size_t made_ = 0;

@@ -361,6 +361,34 @@ bool Copies::issue_prepared(Op &op) {
   return true;
 }
 
+// Whatever batches in any number take: the lane asks its device for nothing more.
+Status Copies::stock(Lane &lane) {
+  while (lane.events.size() + lane.batches.size() < lane_batches) {
+    auto made = lane.home.table->make_event(lane.home.device);
+    if (!made.is_ok()) return made.status();
+    lane.events.push_back(made.value());
+  }
+  return lane.rooms ? lane.rooms->make_all() : Status::ok();
+}
+
+Status Copies::make_ready(Op &op) {
+  Lane *last = nullptr;
+  for (uint32_t i = 0; i < op.count; ++i) {
+    auto run = run_of(op.element(i), 0);
+    if (!run.is_ok()) return run.status();
+    if (!run.value().home.table) continue;
+    auto lane = lane_for(run.value().home, op.total <= small_transfer);
+    if (!lane.is_ok()) return lane.status();
+    (void)asynchronous(*lane.value(), run.value());
+    (void)reaches(*lane.value(), run.value());
+    if (lane.value() == last) continue;
+    last = lane.value();
+    if (Status status = stock(*last); !status.is_ok()) return status;
+  }
+  (void)blocks_of(op);
+  return last ? last->home.table->finish(last->home.device, last->stream, 10 * ns_per_s) : Status::ok();
+}
+
 Status Copies::submit(Op &op, Lane &lane, const Run &run) {
   bool write = op.kind == OpKind::write;
   return lane.home.table->copy(lane.home.device, lane.stream, write ? run.remote : run.local,

@@ -29,6 +29,8 @@ class Copies {
   Result<Route> route(const Op &op) const;
   // Hands over as much as there is room for. True: nothing is left, or the op has ended.
   bool issue(Op &op);
+  // Makes all that a post of this list will need of devices but the copies, and waits for it.
+  Status make_ready(Op &op);
   size_t progress();  // how much has completed
   bool busy() const { return in_flight_ > 0; }
   // Waits until no copy is in flight, at most `timeout` ns. For closing.
@@ -88,6 +90,7 @@ class Copies {
   static bool reaches(Lane &lane, const Run &run);
   uint32_t ctas() const;
   void drop(Lane &lane, const Batch &batch);
+  static Status stock(Lane &lane);
   Status submit(Op &op, Lane &lane, const Run &run);
   void *event_of(Lane &lane, Status *status);
   size_t reap(Lane &lane);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "core/endpoint.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/epoll.h>
@@ -114,6 +115,15 @@ bool Driver::rest(Guard &guard, Spell &spell, uint64_t timeout) {
   return true;
 }
 
+static int wait_for_events(int epoll, epoll_event *events, int room, uint64_t duration) {
+  if (duration >= ns_per_ms)
+    return epoll_wait(epoll, events, room, static_cast<int>((duration + ns_per_ms - 1) / ns_per_ms));
+  // epoll_pwait2() came with Linux 5.11; a descriptor of epoll can itself be waited for.
+  pollfd self{epoll, POLLIN, 0};
+  const timespec time{0, static_cast<long>(duration)};
+  return ppoll(&self, 1, &time, nullptr) > 0 ? epoll_wait(epoll, events, room, 0) : 0;
+}
+
 bool Driver::sleep(Guard &guard, uint64_t until) {
   uint64_t now = now_ns();
   uint64_t longest = endpoint_.longest_sleep();
@@ -136,8 +146,7 @@ bool Driver::sleep(Guard &guard, uint64_t until) {
   guard.unlock();
   asleep_.store(true);
   epoll_event events[8];
-  auto timeout_ms = static_cast<int>((duration + ns_per_ms - 1) / ns_per_ms);
-  int ready = epoll_wait(epoll_, events, 8, timeout_ms);
+  int ready = wait_for_events(epoll_, events, 8, duration);
   asleep_.store(false);
   relock(guard);
   spin_.slept(now_ns() - now);
@@ -153,7 +162,7 @@ bool Driver::sleep(Guard &guard, uint64_t until) {
 }
 
 bool Driver::nap(Guard &guard) {
-  if (callers_ == 0 && caller_rounds_ == seen_rounds_) return false;
+  if (callers_ == 0 && (caller_rounds_ == seen_rounds_ || endpoint_.watches())) return false;
   seen_rounds_ = caller_rounds_;
   // While a caller sleeps on the descriptors nothing can be missed; its leaving ends the nap.
   napping_deep_ = callers_ > 0 && sleeping_;

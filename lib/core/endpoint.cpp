@@ -26,6 +26,7 @@ Endpoint::Endpoint(Context &context, const EndpointOptions &options, NicChoice c
       ops_(context.settings().max_transfers),
       engine_(*this),
       copies_(*this),
+      triggers_(*this),
       control_(*this),
       health_(*this),
       paths_(*this),
@@ -87,6 +88,7 @@ Endpoint::~Endpoint() {
       log().write(PIRN_LOG_ERROR, "a device does not finish copies of this endpoint: it may still touch their memory");
     for (auto &rail : rails_)
       if (engine_.busy()) engine_.reset_rail(*rail);
+    triggers_.close();
   }
   driver_.stop();
   bootstrap_.reset();
@@ -158,6 +160,7 @@ size_t Endpoint::progress() {
   }
   if (engine_.waiting()) engine_.pump();
   events += copies_.progress();
+  if (triggers_.any()) events += triggers_.progress();
   if (control_.talking()) control_.flush();
   if (events > 0) last_event_ = last_tick_;
   return events;
@@ -177,8 +180,11 @@ uint64_t Endpoint::longest_sleep() const {
   constexpr uint64_t retry_sleep =
       ns_per_ms;  // the provider refused something and raises no descriptor when it would take it
   constexpr uint64_t longest_blind_sleep = 20 * ns_per_ms;
+  // Streams that post raise no descriptor: polled without a pause for as long as a model's step may take, then often.
+  constexpr uint64_t trigger_spin = 20 * ns_per_ms, trigger_sleep = 50 * ns_per_us;
   // Without descriptors neighbours poke us, and own transfers are found by never looking away. Peers elsewhere cannot
   // poke: who heard something a moment ago looks often, for more may be coming.
+  if (triggers_.any() && !copies_.busy()) return last_tick_ - triggers_.last_event() < trigger_spin ? 0 : trigger_sleep;
   if (idle() && without_fd_) return std::clamp((last_tick_ - last_event_) / 8, retry_sleep, longest_blind_sleep);
   if (idle()) return ns_per_s;
   if ((without_fd_ && engine_.busy()) || copies_.busy()) return 0;

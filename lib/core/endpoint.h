@@ -17,6 +17,7 @@
 #include "core/paths.h"
 #include "core/selection.h"
 #include "core/sharing.h"
+#include "core/triggers.h"
 #include "core/windows.h"
 
 #include <pirn/transfer.h>
@@ -57,6 +58,7 @@ struct Prepared {
   std::unique_ptr<PreparedBlocks> blocks;         // for kernels, once it was posted
   bool no_blocks = false;                         // it is none for them
   uint64_t posts = 0;                             // in flight
+  uint32_t triggers = 0;                          // that streams post it by
   std::vector<std::unique_ptr<Selection>> spare;  // index arrays not in use
 };
 
@@ -115,6 +117,13 @@ class Endpoint {
   Result<int> event_fd();
   uint64_t progress_manually();
 
+  // -- In the order of a device's stream (endpoint_streams.cpp)
+  Result<Trigger *> make_trigger(Prepared &prepared, const TransferOptions &options);
+  void describe(const Trigger &trigger, pirn_trigger_info *info);
+  Status cancel(Trigger &trigger);
+  void release(Trigger *trigger);
+  Status wait_on_stream(pirn_transfer id, void *stream);
+
   // -- For the parts (lock held)
   const Settings &settings() const { return context_.settings(); }
   const Log &log() const { return context_.log(); }
@@ -136,6 +145,10 @@ class Endpoint {
   Windows &windows() { return windows_; }
   Membership &members() { return members_; }
   bootstrap::Bootstrap &bootstrap() { return *bootstrap_; }
+  // Starts the whole list; whoever asked gives the op back once it is terminal.
+  Result<Op *> post_now(Prepared &prepared, const TransferOptions &options);
+  void give_back(Op &op);
+  uint64_t deadline_of(const TransferOptions &options) const;  // coarse clock
   void op_finished(Op &op);
   void prepared_done(Op &op);
   void window_gone(const Window &window);  // prepared lists must look again how they travel
@@ -161,6 +174,7 @@ class Endpoint {
   static constexpr uint64_t busy_sleep = 10 * ns_per_ms;  // deadlines and pings are looked at this often
   uint64_t longest_sleep() const;
   bool may_sleep();
+  bool watches() const { return triggers_.any(); }  // something that raises no descriptor, also while nothing is in flight
   uint64_t next_deadline() const { return std::min(bootstrap_->next_deadline(), sharing_->next_deadline()); }  // ns, now_ns() clock
   void fds_ready() { sockets_ready_ = true; }
   void run_callbacks(Driver::Guard &guard);
@@ -178,7 +192,9 @@ class Endpoint {
   void fill(const Op &op, pirn_result *result) const;
   Status outcome(const Op &op) const;
   Result<Op *> find(pirn_transfer id);
-  void give_back(Op &op);
+  Result<Op *> begin_post(Prepared &prepared, const TransferOptions &options);
+  Status make_ready(Driver::Guard &guard, Prepared &prepared, const TransferOptions &options);
+  Status cancel(Driver::Guard &guard, Trigger &trigger);
   void calm();  // lowers the application's descriptor when nothing is left to take
   std::string explain_rail(RailSlot &rail, uint64_t now);
   std::string explain_state(const Peer &peer, uint64_t now) const;
@@ -201,6 +217,7 @@ class Endpoint {
   Engine engine_;
   std::unique_ptr<Sharing> sharing_;  // after what uses its mappings is gone
   Copies copies_;
+  Triggers triggers_;
   Control control_;
   Health health_;
   Paths paths_;

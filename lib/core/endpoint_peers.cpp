@@ -134,12 +134,6 @@ void Endpoint::close(Peer &peer) {
   driver_.posted();
 }
 
-static void copy_text(char *out, size_t room, const std::string &in) {
-  size_t length = std::min(in.size(), room - 1);
-  std::memcpy(out, in.data(), length);
-  std::memset(out + length, 0, room - length);
-}
-
 void Endpoint::describe(Peer &peer, pirn_peer_info *info) {
   auto guard = driver_.lock();
   std::memcpy(info->instance, peer.instance.data(), peer.instance.size());

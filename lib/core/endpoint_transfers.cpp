@@ -43,6 +43,10 @@ Status Endpoint::admit(const Peer &peer, const TransferOptions &options) const {
   return Status::ok();
 }
 
+uint64_t Endpoint::deadline_of(const TransferOptions &options) const {
+  return deadline_after(coarse_ns(), timeout_or(options.timeout, settings().transfer_timeout));
+}
+
 Op *Endpoint::begin(OpKind kind, Peer &peer, const TransferOptions &options) {
   Op *op = ops_.acquire();
   op->kind = kind;
@@ -51,7 +55,7 @@ Op *Endpoint::begin(OpKind kind, Peer &peer, const TransferOptions &options) {
   op->queued = options.queued;
   op->demand = options.path == Route::unknown ? demanded_ : options.path;
   op->user_data = options.user_data;
-  op->deadline = deadline_after(coarse_ns(), timeout_or(options.timeout, settings().transfer_timeout));
+  op->deadline = deadline_of(options);
   op->elements = nullptr;
   op->count = 0;
   op->total = 0;
@@ -166,13 +170,12 @@ Status Endpoint::post(Prepared &prepared, const uint32_t *local, const uint32_t 
     if (Status bad = check_selection(prepared, local, remote, count, &total); !bad.is_ok()) return bad;
   }
   auto guard = driver_.lock();
-  if (Status bad = admit(*prepared.peer, options); !bad.is_ok()) return bad;
-  Op *op = begin(prepared.kind, *prepared.peer, options);
-  op->prepared = &prepared;
-  op->elements = prepared.elements.data();
-  op->count = local ? count : static_cast<uint32_t>(prepared.elements.size());
-  op->total = local ? total : prepared.total;
+  auto begun = begin_post(prepared, options);
+  if (!begun.is_ok()) return begun.status();
+  Op *op = begun.value();
   if (local) {
+    op->count = count;
+    op->total = total;
     if (prepared.spare.empty()) prepared.spare.push_back(std::make_unique<Selection>());
     op->selection = std::move(prepared.spare.back());
     prepared.spare.pop_back();
@@ -180,8 +183,24 @@ Status Endpoint::post(Prepared &prepared, const uint32_t *local, const uint32_t 
     const uint32_t *there = remote ? remote : local;
     op->selection->remote.assign(there, there + count);
   }
-  ++prepared.posts;
   return launch(guard, *op, id);
+}
+
+Result<Op *> Endpoint::begin_post(Prepared &prepared, const TransferOptions &options) {
+  if (Status bad = admit(*prepared.peer, options); !bad.is_ok()) return bad;
+  Op *op = begin(prepared.kind, *prepared.peer, options);
+  op->prepared = &prepared;
+  op->elements = prepared.elements.data();
+  op->count = static_cast<uint32_t>(prepared.elements.size());
+  op->total = prepared.total;
+  ++prepared.posts;
+  return op;
+}
+
+Result<Op *> Endpoint::post_now(Prepared &prepared, const TransferOptions &options) {
+  auto op = begin_post(prepared, options);
+  if (op.is_ok()) engine_.start(*op.value());
+  return op;
 }
 
 void Endpoint::prepared_done(Op &op) {
@@ -201,6 +220,8 @@ Status Endpoint::release(Prepared *prepared) {
   auto guard = driver_.lock();
   if (prepared->posts)
     return fail(PIRN_ERR_BUSY, "%llu posts of the prepared list are in flight", static_cast<ull>(prepared->posts));
+  if (prepared->triggers)
+    return fail(PIRN_ERR_BUSY, "the prepared list has %u triggers: release them first", prepared->triggers);
   for (const Segment &segment : prepared->elements) {
     --segment.region->users;
     --segment.window->users;
@@ -218,6 +239,7 @@ Status Endpoint::notify(Peer &peer, const TransferOptions &options, pirn_transfe
 
 void Endpoint::op_finished(Op &op) {
   windows_.op_finished();
+  triggers_.finished(op);
   if (!op.queued) return;
   engine_.completions.push_back(op);
   signal();
@@ -237,12 +259,6 @@ Result<Op *> Endpoint::find(pirn_transfer id) {
   Op *op = ops_.find(id);
   if (!op) return fail(PIRN_ERR_INVALID, "transfer 0x%llx does not exist or was released", static_cast<ull>(id));
   return op;
-}
-
-static void copy_text(char *out, size_t room, const std::string &in) {
-  size_t length = std::min(in.size(), room - 1);
-  std::memcpy(out, in.data(), length);
-  out[length] = 0;
 }
 
 void Endpoint::fill(const Op &op, pirn_result *result) const {

@@ -277,6 +277,27 @@ static void transfer__missing__is_refused_and_has_no_id(void **state) {
   assert_int_equal(transfer, 0);
 }
 
+static void stream__missing__is_refused_with_empty_results(void **state) {
+  pirn_trigger *trigger = (pirn_trigger *)DIRTY;
+  pirn_trigger_info info;
+  (void)state;
+  REFUSED(pirn_trigger_create(NULL, NULL, &trigger));
+  assert_null(trigger);
+  REFUSED(pirn_trigger_create(NULL, NULL, NULL));
+  REFUSED(pirn_stream_post(NULL, NULL));
+  REFUSED(pirn_stream_wait(NULL, NULL));
+  REFUSED(pirn_stream_wait_transfer(NULL, 1, NULL));
+  memset(&info, 0x5a, sizeof info);
+  REFUSED(pirn_trigger_get_info(NULL, &info));
+  info.struct_size = sizeof info;
+  REFUSED(pirn_trigger_get_info(NULL, &info));
+  assert_int_equal(info.posts, 0);
+  assert_null(info.device_status);
+  REFUSED(pirn_trigger_get_info(NULL, NULL));
+  REFUSED(pirn_trigger_cancel(NULL));
+  assert_int_equal(pirn_trigger_release(NULL), PIRN_OK);
+}
+
 static void completion__missing__is_refused_with_empty_results(void **state) {
   pirn_result result;
   pirn_notification notification;
@@ -307,6 +328,7 @@ int main(void) {
       cmocka_unit_test(peer__missing__is_refused),
       cmocka_unit_test(memory__missing__is_refused),
       cmocka_unit_test(transfer__missing__is_refused_and_has_no_id),
+      cmocka_unit_test(stream__missing__is_refused_with_empty_results),
       cmocka_unit_test(completion__missing__is_refused_with_empty_results),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

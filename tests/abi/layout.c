@@ -120,6 +120,16 @@ FIELD(pirn_notification, struct_size, 0, 8);
 FIELD(pirn_notification, peer, 8, 8);
 FIELD(pirn_notification, length, 16, 8);
 
+SIZE(pirn_trigger_info, 312);
+FIELD(pirn_trigger_info, struct_size, 0, 8);
+FIELD(pirn_trigger_info, posts, 8, 8);
+FIELD(pirn_trigger_info, failed, 16, 8);
+FIELD(pirn_trigger_info, device_status, 24, 8);
+FIELD(pirn_trigger_info, status, 32, 4);
+FIELD(pirn_trigger_info, path, 36, 16);
+FIELD(pirn_trigger_info, text, 52, 256);
+FIELD(pirn_trigger_info, reserved, 308, 4);
+
 _Static_assert(sizeof(pirn_status) == 4 && sizeof(pirn_transfer) == 8, "size of a handle changed");
 
 #endif

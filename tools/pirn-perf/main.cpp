@@ -25,6 +25,7 @@ std::vector<uint64_t> sizes_for(const Options &options, const std::string &test)
 }
 
 Row measure_one(Session &session, const std::string &test, uint64_t size) {
+  if (session.options().stream || session.options().graph) return run_streamed(session, test, size);
   if (test == "lat" || test == "read-lat") return run_latency(session, test, size);
   if (test == "notify") return run_notify(session, size);
   if (test == "connect") return run_connect(session);

@@ -49,6 +49,13 @@ std::string check_tests(const std::string &text) {
   return "";
 }
 
+std::string check_streamed(const std::vector<std::string> &tests) {
+  for (const std::string &test : tests)
+    if (test != "write" && test != "read" && test != "vector" && test != "paged")
+      return "test " + test + " cannot be posted by a stream; with --stream and --graph: write, read, vector, paged";
+  return "";
+}
+
 std::string check_memory(const std::string &text) {
   const auto lower = [](char c) { return c >= 'a' && c <= 'z'; };
   const auto digit = [](char c) { return c >= '0' && c <= '9'; };
@@ -93,6 +100,10 @@ void add_what(CLI::App &app, Options *o, Texts *t) {
   app.add_option("--blocks", o->blocks, "blocks per operation of vector and paged")->check(CLI::Range(1, 524'288));
   app.add_option("--threads", o->threads, "threads that post on one endpoint")->check(CLI::Range(1, 256));
   auto *bidir = app.add_flag("--bidir", o->bidir, "write and read: the partner does the same at the same time");
+  auto *stream = app.add_flag("--stream", o->stream, "write, read, vector, paged: posted and waited for by a GPU's stream");
+  auto *graph = app.add_flag("--graph", o->graph, "the same, captured once and replayed");
+  stream->excludes(bidir)->excludes(graph);
+  graph->excludes(bidir);
   app.add_flag("--verify", o->verify, "check every byte; any wrong one ends the run with exit 1")->excludes(bidir);
   app.add_option("--seed", o->seed, "seed of patterns and offsets; 0: a random one");
   app.add_option("--timeout", t->timeout_s, "seconds for each transfer and connection")->check(CLI::Range(0.001, 86400.0));
@@ -103,7 +114,8 @@ void add_what(CLI::App &app, Options *o, Texts *t) {
 void finish(const Texts &texts, bool server, Options *o) {
   o->mode = server ? Mode::server : !texts.connect.empty() ? Mode::connect : Mode::local;
   o->address = server ? (texts.listen.empty() ? ":0" : texts.listen) : texts.connect;
-  o->tests = split(texts.tests.empty() ? "write,read,lat" : texts.tests);
+  const char *const usual = o->stream || o->graph ? "write,read" : "write,read,lat";
+  o->tests = split(texts.tests.empty() ? usual : texts.tests);
   if (texts.path != "auto") o->path = texts.path;
   if (o->mode == Mode::local && o->peer_memory.empty()) o->peer_memory = "host";
   if (!texts.sizes.empty()) parse_sizes(texts.sizes, &o->sizes);
@@ -148,5 +160,9 @@ bool parse_options(int argc, char **argv, Options *options, int *exit_code) {
     return false;
   }
   finish(texts, app.count("--server") > 0, options);
-  return true;
+  const std::string bad = options->stream || options->graph ? check_streamed(options->tests) : "";
+  if (bad.empty()) return true;
+  fmt::print(stderr, "{}\n", bad);
+  *exit_code = 2;
+  return false;
 }

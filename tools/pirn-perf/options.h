@@ -23,6 +23,7 @@ struct Options {
   uint64_t blocks = 256;
   uint64_t threads = 1;
   bool bidir = false, verify = false, csv = false;
+  bool stream = false, graph = false;  // a GPU's stream posts, eagerly or by a replayed graph
   std::string json;  // file, "-" for standard output, "" for none
   uint64_t timeout_ns = 30'000'000'000;
   uint64_t seed = 0;

@@ -104,6 +104,28 @@ pirn_status pirn_window_import(pirn_peer *, const void *blob, size_t length, pir
   return PIRN_OK;
 }
 pirn_status pirn_window_close(pirn_window *) { return saw("window_close"), PIRN_OK; }
+pirn_status pirn_transfer_prepare(uint32_t, const pirn_segment *, uint64_t, pirn_prepared **prepared) {
+  *prepared = handle<pirn_prepared>(6);
+  return PIRN_OK;
+}
+pirn_status pirn_trigger_create(pirn_prepared *, const pirn_transfer_params *params, pirn_trigger **trigger) {
+  saw(std::string("trigger_create ") + (params->path ? params->path : "NULL"));
+  *trigger = handle<pirn_trigger>(7);
+  return PIRN_OK;
+}
+pirn_status pirn_stream_post(pirn_trigger *, void *stream) {
+  return saw("stream_post " + std::to_string(reinterpret_cast<uintptr_t>(stream))), PIRN_OK;
+}
+pirn_status pirn_stream_wait(pirn_trigger *, void *stream) {
+  return saw("stream_wait " + std::to_string(reinterpret_cast<uintptr_t>(stream))), PIRN_OK;
+}
+pirn_status pirn_trigger_get_info(pirn_trigger *, pirn_trigger_info *info) {
+  if (info->struct_size != sizeof *info) return PIRN_ERR_INVALID;
+  info->posts = 9;
+  return PIRN_OK;
+}
+pirn_status pirn_trigger_cancel(pirn_trigger *) { return saw("trigger_cancel"), PIRN_ERR_CANCELLED; }
+pirn_status pirn_trigger_release(pirn_trigger *) { return saw("trigger_release"), PIRN_OK; }
 pirn_status pirn_prepared_release(pirn_prepared *) { return saw("prepared_release"), PIRN_OK; }
 pirn_status pirn_region_register(pirn_endpoint *, void *, uint64_t, const pirn_region_params *, pirn_region **region) {
   *region = handle<pirn_region>(5);
@@ -221,6 +243,22 @@ void withdraw__by_hand__is_not_repeated(void **) {
     region.withdraw(region.advertise(0, 64, PIRN_ACCESS_READ).window_id);
   }
   assert_calls({"withdraw 70", "region_deregister"});
+}
+
+void trigger__posts_and_waits__in_the_stream_and_goes_before_its_list(void **) {
+  Opened opened;
+  {
+    pirn::Prepared list = opened.endpoint.prepare(PIRN_WRITE, {pirn_segment{}});
+    pirn::TransferOptions options;
+    options.path = "ipc";
+    pirn::Trigger trigger = list.trigger(options);
+    trigger.post(reinterpret_cast<void *>(11));
+    trigger.wait(reinterpret_cast<void *>(12));
+    assert_int_equal(trigger.info().posts, 9);
+    assert_int_equal(trigger.cancel(), PIRN_ERR_CANCELLED);
+  }
+  assert_calls({"trigger_create ipc", "stream_post 11", "stream_wait 12", "trigger_cancel", "trigger_release",
+                "prepared_release"});
 }
 
 void children__outlive_their_endpoint__are_not_closed_again(void **) {
@@ -389,6 +427,7 @@ int main() {
       SCENARIO(affinity_and_explain__place_or_provider_or_neither__reach_c_as_given),
       SCENARIO(register_memory__many_ranges__owns_every_region),
       SCENARIO(withdraw__by_hand__is_not_repeated),
+      SCENARIO(trigger__posts_and_waits__in_the_stream_and_goes_before_its_list),
       SCENARIO(children__outlive_their_endpoint__are_not_closed_again),
       SCENARIO(context__destroyed_first__closes_after_its_endpoint),
       SCENARIO(move__assigned_over__closes_the_old_handle_once),
