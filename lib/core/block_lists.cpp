@@ -43,6 +43,9 @@ Result<std::unique_ptr<PreparedBlocks>> PreparedBlocks::make(const Home &home, v
   made->count_ = static_cast<uint32_t>(blocks.size());
   std::copy(blocks.begin(), blocks.end(), made->here_);
   made->total_ = device::chain({made->here_, blocks.size()});
+  const bool alike = std::all_of(blocks.begin(), blocks.end(),
+                                 [&](const device::Block &block) { return block.length == blocks.front().length; });
+  made->length_ = alike ? blocks.front().length : 0;
   auto there = home.table->allocate(home.device, blocks.size_bytes());
   if (!there.is_ok()) return there.status();
   made->allocation_ = there.value();

@@ -53,6 +53,7 @@ class PreparedBlocks {
   uint32_t size() const { return count_; }
   const device::Block &block(uint32_t i) const { return here_[i]; }
   const device::Block *at_device(uint32_t i) const { return there_ + i; }
+  uint64_t length() const { return length_; }  // of every block; 0: they differ
   uint64_t bytes(uint32_t first, uint32_t end) const { return before(end) - before(first); }
   // The end of the longest part from `first` on that has at most `bytes`, and at least one block.
   uint32_t end_within(uint32_t first, uint64_t bytes) const;
@@ -66,6 +67,7 @@ class PreparedBlocks {
   device::Allocation allocation_;
   uint32_t count_ = 0;
   uint64_t total_ = 0;
+  uint64_t length_ = 0;
 };
 
 }  // namespace pirn::core

@@ -19,8 +19,7 @@ static constexpr size_t batch_copies = 128;           // calls under the endpoin
 static constexpr uint64_t processor_slice = 2 << 20;  // bytes that the processor copies per round of progress
 static constexpr size_t processor_runs = 512;
 // A copy engine takes about 2.5 us for each piece, a launch of the kernel 12 to 17 us (H200, tests/device/bench_copy): a few
-// pieces, and pieces this large, are the engine's.
-static constexpr uint64_t engine_piece = 4 << 20;
+// pieces are the engine's.
 static constexpr uint32_t kernel_pieces = 8;
 // Host memory that is not page-locked is copied while the call lasts, under the endpoint's lock.
 static constexpr uint64_t pageable_bytes = 4 << 20;
@@ -174,7 +173,7 @@ bool Copies::issue_by_processor(Op &op) {
 Status Copies::fill(Op &op, Lane &lane, const Run &first) {
   Batch batch;
   batch.op = &op;
-  if (lane.kernels && reaches(lane, first) && first.length < engine_piece && op.count - op.cursor.element >= kernel_pieces) {
+  if (lane.kernels && reaches(lane, first) && first.length < engine_piece() && op.count - op.cursor.element >= kernel_pieces) {
     auto room = lane.rooms->take();
     if (!room.is_ok()) return room.status();
     if (!room.value()) return fail(PIRN_ERR_AGAIN, "all lists of blocks are in use");
@@ -234,10 +233,33 @@ Status Copies::submit_copies(Op &op, Lane &lane, Batch *batch) {
   return Status::ok();
 }
 
+// By index from a list in the device's memory: the host hands over the indices.
+Status Copies::submit_selected(Op &op, Lane &lane, const PreparedBlocks &list, Batch *batch) {
+  constexpr uint32_t most = BlockRooms::blocks * sizeof(device::Block) / (2 * sizeof(uint32_t));
+  const uint32_t first = op.cursor.element;
+  const uint64_t fitting = std::max<uint64_t>(lane_bytes / list.length(), 1);
+  const uint32_t count = static_cast<uint32_t>(std::min<uint64_t>({most, fitting, op.count - first}));
+  const Selection &chosen = *op.selection;
+  const bool write = op.kind == OpKind::write;
+  auto *to = reinterpret_cast<uint32_t *>(batch->room), *from = to + count;
+  std::copy_n((write ? chosen.remote : chosen.local).data() + first, count, to);
+  std::copy_n((write ? chosen.local : chosen.remote).data() + first, count, from);
+  Status status = lane.home.table->copy_selected(lane.home.device, lane.stream,
+                                                 {list.at_device(0), to, from, count, list.length()}, ctas());
+  if (!status.is_ok()) {
+    (void)lane.home.table->finish(lane.home.device, lane.stream, ns_per_s);  // a part may read the room
+    return status;
+  }
+  batch->bytes = count * list.length();
+  op.cursor = {first + count, 0};
+  return status;
+}
+
 // As many pieces as the room has place for, in one launch.
 Status Copies::submit_blocks(Op &op, Lane &lane, Batch *batch) {
   size_t count = 0;
   const PreparedBlocks *list = op.prepared ? op.prepared->blocks.get() : nullptr;
+  if (list && list->length() > 0) return submit_selected(op, lane, *list, batch);
   const Cursor end = list ? write_selected(op, *list, batch, &count) : write_blocks(op, lane, batch, &count);
   const uint64_t bytes = device::chain({batch->room, count});
   Status status = lane.home.table->copy_blocks(lane.home.device, lane.stream, batch->room, count, ctas());
@@ -253,6 +275,7 @@ Status Copies::submit_blocks(Op &op, Lane &lane, Batch *batch) {
 
 Cursor Copies::write_blocks(const Op &op, Lane &lane, Batch *batch, size_t *count) const {
   const bool write = op.kind == OpKind::write;
+  const uint64_t engine = engine_piece();
   uint64_t bytes = 0;
   Cursor at = op.cursor;
   // Where the piece before lay: most pieces of a list lie in the same memory.
@@ -275,7 +298,7 @@ Cursor Copies::write_blocks(const Op &op, Lane &lane, Batch *batch, size_t *coun
       extent = piece.extent;
       length = piece.length;
     }
-    if (length >= engine_piece) break;
+    if (length >= engine) break;
     if (length > 0) {
       std::byte *local = segment.region->address() + segment.local_offset + at.offset;
       std::byte *remote = extent->address + (offset - extent->offset);
@@ -316,7 +339,7 @@ PreparedBlocks *Copies::blocks_of(Op &op) {
   for (const Segment &element : list.elements) {
     auto run = run_of(element, 0);
     if (!run.is_ok() || run.value().length == 0 || run.value().length != element.length ||
-        run.value().length >= engine_piece || !reaches(*lane.value(), run.value()) || !(run.value().home == lane.value()->home) ||
+        run.value().length >= engine_piece() || !reaches(*lane.value(), run.value()) || !(run.value().home == lane.value()->home) ||
         *run.value().lease != *first.value().lease)
       return nullptr;
     const Run &piece = run.value();
@@ -450,6 +473,8 @@ bool Copies::reaches(Lane &lane, const Run &run) {
                                lane.home.table->enable_peer(lane.home.device, run.remote_device).is_ok()).first;
   return known->second;
 }
+
+uint64_t Copies::engine_piece() const { return endpoint_.settings().copy_engine_size; }
 
 uint32_t Copies::ctas() const { return static_cast<uint32_t>(endpoint_.settings().copy_ctas); }
 

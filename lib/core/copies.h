@@ -82,6 +82,7 @@ class Copies {
   Status finish_batch(Op &op, Lane &lane, Batch &&batch);
   Status submit_copies(Op &op, Lane &lane, Batch *batch);
   Status submit_blocks(Op &op, Lane &lane, Batch *batch);
+  Status submit_selected(Op &op, Lane &lane, const PreparedBlocks &list, Batch *batch);
   Cursor write_blocks(const Op &op, Lane &lane, Batch *batch, size_t *count) const;
   static Cursor write_selected(const Op &op, const PreparedBlocks &list, Batch *batch, size_t *count);
   PreparedBlocks *blocks_of(Op &op);
@@ -89,6 +90,7 @@ class Copies {
   static bool asynchronous(const Lane &lane, const Run &run);
   static bool reaches(Lane &lane, const Run &run);
   uint32_t ctas() const;
+  uint64_t engine_piece() const;
   void drop(Lane &lane, const Batch &batch);
   static Status stock(Lane &lane);
   Status submit(Op &op, Lane &lane, const Run &run);

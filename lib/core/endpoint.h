@@ -53,6 +53,7 @@ struct Prepared {
   Peer *peer = nullptr;
   std::vector<Segment> elements;
   uint64_t total = 0;
+  uint64_t length = 0;                            // of every element; 0: they differ, or are empty
   Route route = Route::unknown;                   // of the whole list, under the demand below
   Route demand = Route::unknown;
   std::unique_ptr<PreparedBlocks> blocks;         // for kernels, once it was posted

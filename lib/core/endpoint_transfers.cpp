@@ -126,6 +126,7 @@ Result<Prepared *> Endpoint::prepare(OpKind kind, std::vector<Segment> segments)
       return fail(bad.code, "element %zu: %s", i, bad.text.c_str());
     prepared->peer = segments[i].window->peer;
     prepared->total += segments[i].length;
+    prepared->length = i == 0 || prepared->length == segments[i].length ? segments[i].length : 0;
   }
   prepared->endpoint = this;
   prepared->kind = kind;
@@ -149,6 +150,14 @@ static Status check_selection(const Prepared &prepared, const uint32_t *local, c
                               uint64_t *total) {
   size_t size = prepared.elements.size();
   if (count > size) return fail(PIRN_ERR_RANGE, "%u indices for a list of %zu elements", count, size);
+  if (prepared.length > 0) {
+    uint32_t largest = 0;
+    for (uint32_t i = 0; i < count; ++i) largest = std::max(largest, local[i]);
+    for (uint32_t i = 0; remote && i < count; ++i) largest = std::max(largest, remote[i]);
+    *total = count * prepared.length;
+    if (largest < size) return Status::ok();
+    *total = 0;  // below it is said where
+  }
   for (uint32_t i = 0; i < count; ++i) {
     uint32_t there = remote ? remote[i] : local[i];
     if (local[i] >= size || there >= size)

@@ -81,6 +81,16 @@ struct Block {
 // Fills in `before`; whoever hands out a list has done so. Returns the bytes of all.
 uint64_t chain(std::span<Block> blocks);
 
+// Blocks of one length, by index from a list that stays where it is: the i-th goes to list[to[i]].to from
+// list[from[i]].from.
+struct SelectedBlocks {
+  const Block *list = nullptr;  // in memory of the device
+  const uint32_t *to = nullptr;
+  const uint32_t *from = nullptr;
+  uint64_t count = 0;
+  uint64_t length = 0;  // of each
+};
+
 struct DmaBuf {
   int file = -1;  // the caller's
   uint64_t offset = 0;
@@ -133,6 +143,8 @@ struct Operations {
   // All of them as one piece of work, at most `ctas` thread blocks at a time (0: as many as useful). `blocks` must stay
   // until the work is done, in page-locked host memory or memory of the device.
   Status (*copy_blocks)(uint32_t device, void *stream, const Block *blocks, uint64_t count, uint32_t ctas);
+  // The same for a selection; `to` and `from` must stay like `blocks` there.
+  Status (*copy_selected)(uint32_t device, void *stream, const SelectedBlocks &selected, uint32_t ctas);
   // Waits, for at most `timeout` ns, until the stream has nothing left to do.
   Status (*finish)(uint32_t device, void *stream, uint64_t timeout);
 

@@ -30,6 +30,7 @@ Operations make_table() {
   table.reached = cuda::reached;
   table.copy = cuda::copy;
   table.copy_blocks = cuda::copy_blocks;
+  table.copy_selected = cuda::copy_selected;
   table.finish = cuda::finish;
   table.device_of = cuda::device_of;
   table.capturing = cuda::capturing;

@@ -14,7 +14,8 @@ const KernelImage &copy_kernels();
 uint32_t kernels_from();
 
 struct CopyKernel {
-  Function function = nullptr;
+  Function blocks = nullptr;
+  Function selected = nullptr;
   uint32_t ctas = 0;  // more are of no use
 };
 // Loaded once per device and kept; the device's context is current. UNAVAILABLE says why there is none.

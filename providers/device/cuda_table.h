@@ -60,6 +60,7 @@ Status write_word(void *stream, uint64_t *word, uint64_t value);
 
 // cuda_copy_blocks.cpp
 Status copy_blocks(uint32_t device, void *stream, const Block *blocks, uint64_t count, uint32_t ctas);
+Status copy_selected(uint32_t device, void *stream, const SelectedBlocks &selected, uint32_t ctas);
 
 inline Pointer pointer_to(const void *address) { return reinterpret_cast<Pointer>(address); }
 inline void *address_of(Pointer pointer) { return reinterpret_cast<void *>(pointer); }

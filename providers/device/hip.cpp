@@ -73,6 +73,7 @@ Operations make_table() {
   table.reached = reached;
   table.copy = copy;
   table.copy_blocks = copy_blocks;
+  table.copy_selected = copy_selected;
   table.finish = finish;
   table.device_of = device_of;
   table.capturing = capturing;

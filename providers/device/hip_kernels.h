@@ -11,7 +11,8 @@ namespace pirn::device::hip {
 const KernelImage &copy_kernels();
 
 struct CopyKernel {
-  void *function = nullptr;
+  void *blocks = nullptr;
+  void *selected = nullptr;
   uint32_t ctas = 0;  // more are of no use
 };
 // Loaded once per device, which is current, and kept. UNAVAILABLE says why there is none. make_stream() asks first,

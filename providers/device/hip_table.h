@@ -44,5 +44,6 @@ Status write_word(void *stream, uint64_t *word, uint64_t value);
 
 // hip_copy_blocks.cpp
 Status copy_blocks(uint32_t device, void *stream, const Block *blocks, uint64_t count, uint32_t ctas);
+Status copy_selected(uint32_t device, void *stream, const SelectedBlocks &selected, uint32_t ctas);
 
 }  // namespace pirn::device::hip

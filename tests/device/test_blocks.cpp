@@ -160,6 +160,42 @@ void copy_blocks__in_a_graph__copies_what_is_there_at_each_replay(void **) {
   application().drop(graph);
 }
 
+// Any pairs out of a list that lies in device memory.
+void copy_selected__pairs_by_index__arrive_and_touch_nothing_else(void **) {
+  const uint32_t device = any_device();
+  if (!has_copy_kernel(device)) return;
+  OwnStream stream(device);
+  for (const uint64_t unit : {1, 16}) {
+    const uint64_t length = dice().between(1, 5000 / unit) * unit, places = arena / length;
+    const DeviceMemory from(device, arena), to(device, arena), room(device, places * sizeof(Block));
+    const std::vector<std::byte> sent = noise(arena);
+    std::vector<std::byte> expected = noise(arena);
+    write_device(device, from.bytes(), sent);
+    write_device(device, to.bytes(), expected);
+    std::vector<Block> list(places);
+    for (uint64_t i = 0; i < places; ++i) list[i] = {to.bytes() + i * length, from.bytes() + i * length, length, i * length};
+    const std::byte *bytes = reinterpret_cast<const std::byte *>(list.data());
+    write_device(device, room.bytes(), {bytes, bytes + places * sizeof(Block)});
+    const uint64_t count = dice().between(1, places);
+    const HostMemory indices(2 * places * sizeof(uint32_t));
+    auto *near = reinterpret_cast<uint32_t *>(indices.bytes()), *far = near + places;
+    for (uint32_t i = 0; i < places; ++i) near[i] = far[i] = i;
+    for (uint64_t i = places; i > 1; --i) {
+      std::swap(near[i - 1], near[dice().between(0, i - 1)]);
+      std::swap(far[i - 1], far[dice().between(0, i - 1)]);
+    }
+    for (uint64_t i = 0; i < count; ++i)
+      std::copy_n(sent.begin() + static_cast<ptrdiff_t>(far[i] * length), length,
+                  expected.begin() + static_cast<ptrdiff_t>(near[i] * length));
+    SelectedBlocks selected{reinterpret_cast<const Block *>(room.bytes()), near, far, count, length};
+    check(table().copy_selected(device, stream.get(), selected, static_cast<uint32_t>(dice().between(0, 40))));
+    selected.count = 0;
+    check(table().copy_selected(device, stream.get(), selected, 0));
+    stream.finish();
+    assert_same(read_device(device, to.bytes(), arena), expected);
+  }
+}
+
 }  // namespace
 
 int run_blocks() {
@@ -169,6 +205,7 @@ int run_blocks() {
       cmocka_unit_test(copy_blocks__of_nothing__copies_nothing),
       cmocka_unit_test(copy_blocks__list_in_device_memory__is_taken),
       cmocka_unit_test(copy_blocks__in_a_graph__copies_what_is_there_at_each_replay),
+      cmocka_unit_test(copy_selected__pairs_by_index__arrive_and_touch_nothing_else),
   };
   return cmocka_run_group_tests_name("device blocks", tests, open_devices, nullptr);
 }

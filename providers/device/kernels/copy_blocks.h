@@ -19,6 +19,22 @@ struct Block {
   uint64_t before;  // bytes of the blocks ahead in the list
 };
 
+// Lists, as the kernel reads them.
+struct Whole {
+  const Block *blocks;
+  PIRN_DEVICE Block at(unsigned i) const { return blocks[i]; }
+  PIRN_DEVICE uint64_t before(unsigned i) const { return blocks[i].before; }
+};
+// Target and source by index from a list of blocks of one length.
+struct Selected {
+  const Block *list;
+  const unsigned *to;
+  const unsigned *from;
+  uint64_t length;
+  PIRN_DEVICE Block at(unsigned i) const { return {list[to[i]].to, list[from[i]].from, length, before(i)}; }
+  PIRN_DEVICE uint64_t before(unsigned i) const { return i * length; }
+};
+
 constexpr unsigned lanes = 32;         // threads that copy together; no assumption about a warp
 constexpr uint64_t granule = 512;      // a block is cut at multiples of this
 constexpr unsigned spare_blocks = 16;  // read beyond what the mean length lets expect
@@ -48,8 +64,8 @@ PIRN_DEVICE T most(T a, T b) {
 // -- Where a share begins
 
 // Index of the last block with before <= x. All threads of the CTA call it and get the same.
-template <unsigned threads>
-PIRN_DEVICE unsigned find(const Block *blocks, unsigned count, uint64_t x, Shared<threads> &shared) {
+template <unsigned threads, typename List>
+PIRN_DEVICE unsigned find(const List &list, unsigned count, uint64_t x, Shared<threads> &shared) {
   unsigned low = 0, high = count;
   // Where blocks are of equal length, proportion tells the place at once.
   const double part = static_cast<double>(x - shared.begin) / static_cast<double>(shared.end - shared.begin);
@@ -59,7 +75,7 @@ PIRN_DEVICE unsigned find(const Block *blocks, unsigned count, uint64_t x, Share
     if (thread() == 0) shared.low = low, shared.high = high;
     barrier();
     if (thread() < lanes && probe > low && probe < high) {
-      if (blocks[probe].before <= x)
+      if (list.before(static_cast<unsigned>(probe)) <= x)
         raise_to(&shared.low, static_cast<unsigned>(probe));
       else
         lower_to(&shared.high, static_cast<unsigned>(probe));
@@ -181,11 +197,11 @@ PIRN_DEVICE void copy_chunk(const Block *chunk, unsigned n, uint64_t x, uint64_t
 }
 
 // `across_below`: blocks of a smaller mean length are copied across their ends where alignment allows.
-template <unsigned threads, unsigned unroll>
-PIRN_DEVICE void copy_blocks(const Block *blocks, unsigned count, uint64_t across_below, Shared<threads> &shared) {
+template <unsigned threads, unsigned unroll, typename List>
+PIRN_DEVICE void copy_list(const List &list, unsigned count, uint64_t across_below, Shared<threads> &shared) {
   if (thread() == 0) {
-    shared.begin = blocks[0].before;
-    shared.end = blocks[count - 1].before + blocks[count - 1].length;
+    shared.begin = list.before(0);
+    shared.end = list.before(count - 1) + list.at(count - 1).length;
   }
   barrier();
   const uint64_t total = shared.end - shared.begin;
@@ -197,10 +213,10 @@ PIRN_DEVICE void copy_blocks(const Block *blocks, unsigned count, uint64_t acros
   const uint64_t expected = static_cast<uint64_t>(static_cast<double>(share) / static_cast<double>(total) * count);
   const unsigned most_blocks = static_cast<unsigned>(least<uint64_t>(expected + spare_blocks, threads));
 
-  unsigned base = find(blocks, count, x, shared);
+  unsigned base = find(list, count, x, shared);
   unsigned n = least(most_blocks, count - base);
   Block mine{};
-  if (thread() < n) mine = blocks[base + thread()];
+  if (thread() < n) mine = list.at(base + thread());
   while (true) {
     shared.chunk[thread()] = mine;
     const bool odd = any(thread() < n && is_odd(mine));
@@ -209,12 +225,17 @@ PIRN_DEVICE void copy_blocks(const Block *blocks, unsigned count, uint64_t acros
     const unsigned copied = n;
     base += n;
     n = least(most_blocks, count - base);
-    if (end < stop && thread() < n) mine = blocks[base + thread()];  // arrives while this chunk is copied
+    if (end < stop && thread() < n) mine = list.at(base + thread());  // arrives while this chunk is copied
     copy_chunk<threads, unroll>(shared.chunk, copied, x, stop, across);
     if (end >= stop) return;
     x = end;
     barrier();
   }
+}
+
+template <unsigned threads, unsigned unroll>
+PIRN_DEVICE void copy_blocks(const Block *blocks, unsigned count, uint64_t across_below, Shared<threads> &shared) {
+  copy_list<threads, unroll>(Whole{blocks}, count, across_below, shared);
 }
 
 }  // namespace pirn::kernels

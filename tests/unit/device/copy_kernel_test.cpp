@@ -159,6 +159,34 @@ static void copy__parts_of_a_list__make_the_whole(void **) {
   one.expect_copied();
 }
 
+static void selected__pairs_by_index__arrive(void **) {
+  Seeded random;
+  static kernels::Shared<threads> shared;
+  for (const unsigned ctas : {1u, 3u, 16u}) {
+    const uint64_t length = random.between(1, 3000);
+    const unsigned places = static_cast<unsigned>(random.between(1, 300)), count = static_cast<unsigned>(random.between(1, places));
+    std::vector<std::byte> source = random.bytes(places * length), target = random.bytes(places * length), wanted = target;
+    std::vector<Block> list(places);
+    std::vector<unsigned> to(places), from(places);
+    for (unsigned i = 0; i < places; ++i) {
+      list[i] = {target.data() + i * length, source.data() + i * length, length, 0};
+      to[i] = from[i] = i;
+    }
+    for (unsigned i = places; i > 1; --i) {
+      std::swap(to[i - 1], to[random.between(0, i - 1)]);
+      std::swap(from[i - 1], from[random.between(0, i - 1)]);
+    }
+    for (unsigned i = 0; i < count; ++i)
+      std::copy_n(source.begin() + static_cast<ptrdiff_t>(from[i] * length), length,
+                  wanted.begin() + static_cast<ptrdiff_t>(to[i] * length));
+    const kernels::Selected selected{reinterpret_cast<const kernels::Block *>(list.data()), to.data(), from.data(), length};
+    kernels::run(ctas, threads, [&] {
+      kernels::copy_list<threads, 4>(selected, count, 4096, shared);
+    });
+    assert_memory_equal(target.data(), wanted.data(), target.size());
+  }
+}
+
 static void chain__list__holds_the_bytes_ahead(void **) {
   Block blocks[3];
   blocks[0].length = 7, blocks[1].length = 0, blocks[2].length = 5;
@@ -182,6 +210,7 @@ int main() {
       cmocka_unit_test(copy__one_giant_among_dwarfs__arrives),
       cmocka_unit_test(copy__random_lists__arrive),
       cmocka_unit_test(copy__parts_of_a_list__make_the_whole),
+      cmocka_unit_test(selected__pairs_by_index__arrive),
       cmocka_unit_test(chain__list__holds_the_bytes_ahead),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);

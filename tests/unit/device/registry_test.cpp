@@ -201,6 +201,7 @@ void unsupported__every_slot__is_unavailable(void **) {
   assert_int_equal(table.load(false).code, PIRN_ERR_UNAVAILABLE);
   assert_int_equal(table.identify(nullptr).status().code, PIRN_ERR_UNAVAILABLE);
   assert_int_equal(table.copy_blocks(0, nullptr, nullptr, 0, 0).code, PIRN_ERR_UNAVAILABLE);
+  assert_int_equal(table.copy_selected(0, nullptr, {}, 0).code, PIRN_ERR_UNAVAILABLE);
   assert_int_equal(table.write_word(nullptr, nullptr, 0).code, PIRN_ERR_UNAVAILABLE);
 }
 
