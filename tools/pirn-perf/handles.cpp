@@ -22,7 +22,8 @@ Endpoint open_endpoint(pirn_context *context, const Options &options) {
   params.provider = options.provider.empty() ? nullptr : options.provider.c_str();
   params.nics = options.nics.empty() ? nullptr : options.nics.c_str();
   params.progress = options.progress;
-  if (options.on_device()) params.device = options.memory.c_str();
+  const std::string device = options.device();
+  if (options.on_device()) params.device = device.c_str();
   pirn_endpoint *endpoint = nullptr;
   check(pirn_endpoint_open(context, &params, &endpoint), options.on_device() ? "opening an endpoint for " + options.memory : "opening an endpoint");
   return Endpoint(endpoint);

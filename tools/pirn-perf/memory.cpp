@@ -11,9 +11,15 @@
 #include <cstring>
 
 Storage::Storage(pirn_context *context, const std::string &where, uint64_t bytes)
-    : allocator_(where == "host" ? nullptr : context), size_(bytes) {
-  if (allocator_) {
+    : size_(bytes) {
+  if (const auto slash = where.find('/'); slash != std::string::npos) {
+    plain_ = std::make_unique<GpuMemory>(where.substr(0, slash), bytes);
+    address_ = plain_->address();
+    return;
+  }
+  if (where != "host") {
     const bool device = where != "shared";
+    allocator_ = context;
     check(pirn_memory_alloc(context, device ? where.c_str() : nullptr, bytes, &address_),
           fmt::format("{} of memory, {}", size_text(bytes), where));
     return;
@@ -26,7 +32,7 @@ Storage::Storage(pirn_context *context, const std::string &where, uint64_t bytes
 Storage::~Storage() {
   if (allocator_)
     pirn_memory_free(allocator_, address_);
-  else
+  else if (!plain_)
     munmap(address_, size_);
 }
 

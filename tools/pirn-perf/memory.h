@@ -2,6 +2,7 @@
 // The memory that one side lends to transfers, wherever it lies, and how its bytes are set and seen.
 #pragma once
 
+#include "gpu_runtime.h"
 #include "handles.h"
 
 #include <vector>
@@ -13,7 +14,8 @@ struct Range {
 // Page-aligned memory.
 class Storage {
  public:
-  // where: "host": the process's own; "shared" or a device: of pirn_memory_alloc.
+  // where: "host": the process's own; "shared" or a device: of pirn_memory_alloc; "cuda:0/plain": of the runtime's own
+  // allocator.
   Storage(pirn_context *context, const std::string &where, uint64_t bytes);
   ~Storage();
   Storage(const Storage &) = delete;
@@ -21,7 +23,8 @@ class Storage {
   void *address() const { return address_; }
 
  private:
-  pirn_context *allocator_;  // nullptr: mapped by the process itself
+  pirn_context *allocator_ = nullptr;  // pirn_memory_alloc's
+  std::unique_ptr<GpuMemory> plain_;
   void *address_ = nullptr;
   uint64_t size_;
 };

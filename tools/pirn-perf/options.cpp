@@ -60,10 +60,11 @@ std::string check_memory(const std::string &text) {
   const auto lower = [](char c) { return c >= 'a' && c <= 'z'; };
   const auto digit = [](char c) { return c >= '0' && c <= '9'; };
   const auto kind = std::find_if_not(text.begin(), text.end(), lower);
-  const bool device = kind != text.begin() && kind != text.end() && *kind == ':' && kind + 1 != text.end() &&
-                      std::all_of(kind + 1, text.end(), digit);
+  const auto end = text.size() > 6 && text.compare(text.size() - 6, 6, "/plain") == 0 ? text.end() - 6 : text.end();
+  const bool device = kind != text.begin() && kind < end && *kind == ':' && kind + 1 != end &&
+                      std::all_of(kind + 1, end, digit);
   if (device || text == "host" || text == "shared") return "";
-  return "no memory: \"" + text + "\"; allowed: host, shared, or a device (cuda:0, hip:0)";
+  return "no memory: \"" + text + "\"; allowed: host, shared, or a device (cuda:0, hip:0, cuda:0/plain)";
 }
 
 struct Texts {
@@ -78,7 +79,7 @@ void add_where(CLI::App &app, Options *o, Texts *t) {
   auto *connect = app.add_option("--connect", t->connect, "run against the partner at host:port");
   local->excludes(server)->excludes(connect);
   server->excludes(connect);
-  app.add_option("--mem", o->memory, "memory of this side: host, shared (by pirn_memory_alloc), or a device (cuda:0, hip:0)")
+  app.add_option("--mem", o->memory, "memory of this side: host, shared (by pirn_memory_alloc), or a device (cuda:0, hip:0; cuda:0/plain: by cudaMalloc)")
       ->check(check_memory);
   auto *peer = app.add_option("--peer-mem", o->peer_memory, "memory of the partner; with --connect: what it must have");
   peer->check(check_memory)->excludes(server);

@@ -13,7 +13,7 @@ struct Options {
   std::string address;  // to listen on or to connect to
   std::vector<std::string> tests;
   std::string provider, nics;
-  std::string memory = "host";  // of this side: "host", "shared" or a device ("cuda:0")
+  std::string memory = "host";  // of this side: "host", "shared" or a device ("cuda:0", "cuda:0/plain")
   std::string peer_memory;      // of the partner; "": whatever it has
   std::string path;             // demanded; "": as PIRN_PATH says
   uint32_t progress = 0;        // PIRN_PROGRESS_*
@@ -31,6 +31,8 @@ struct Options {
   // The provider or the path cannot leave the process: both endpoints live in this one.
   bool same_process() const { return mode == Mode::local && (provider == "shm" || path == "self"); }
   bool on_device() const { return memory != "host" && memory != "shared"; }
+  bool plain() const { return memory.find('/') != std::string::npos; }  // of the runtime's own allocator
+  std::string device() const { return memory.substr(0, memory.find('/')); }
 };
 
 // Returns true to go on; false to exit with *exit_code.

@@ -46,7 +46,7 @@ static void memory__nothing_said__is_host_on_both_sides_and_any_path(void **) {
 }
 
 static void memory__each_form__is_kept(void **) {
-  for (const std::string text : {"host", "shared", "cuda:0", "cuda:15", "hip:3"}) {
+  for (const std::string text : {"host", "shared", "cuda:0", "cuda:15", "hip:3", "cuda:0/plain"}) {
     const Parsed parsed = parse({"--mem", text, "--peer-mem", text});
     assert_true(parsed.go_on);
     assert_string_equal(parsed.options.memory.c_str(), text.c_str());
@@ -56,7 +56,8 @@ static void memory__each_form__is_kept(void **) {
 }
 
 static void memory__malformed__is_wrong_usage(void **) {
-  for (const std::string text : {"", "gpu", "cuda", "cuda:", ":0", "cuda:x", "cuda:-1", "cuda:0/plain", "CUDA:0", "host:0x"}) {
+  for (const std::string text : {"", "gpu", "cuda", "cuda:", ":0", "cuda:x", "cuda:-1", "cuda:0/other", "cuda:/plain", "/plain",
+                                 "host/plain", "CUDA:0", "host:0x"}) {
     expect_wrong_usage({"--mem", text});
     expect_wrong_usage({"--peer-mem", text});
   }

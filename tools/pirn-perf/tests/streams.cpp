@@ -2,7 +2,7 @@
 // Transfers that a GPU's stream posts and waits for, eagerly (--stream) or as a replayed graph (--graph).
 #include "tests.h"
 
-#include "../gpu_stream.h"
+#include "../gpu_runtime.h"
 #include "meter.h"
 #include "verifier.h"
 
@@ -23,7 +23,7 @@ class StreamRun {
  public:
   StreamRun(Session &session, const std::string &test, uint64_t size)
       : session_(session), options_(session.options()), meter_(session), verifier_(session), random_(options_.seed),
-        stream_(options_.on_device() ? options_.memory : "cuda:0") {
+        stream_(options_.on_device() ? options_.device() : "cuda:0") {
     const bool blocks = test == "vector" || test == "paged";
     row_.test = fmt::format("{}-{}", test, options_.graph ? "graph" : "stream");
     row_.size = size;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "gpu_stream.h"
+#include "gpu_runtime.h"
 
 #include "handles.h"
 
@@ -8,10 +8,12 @@
 
 #include <vector>
 
-// The calls that both vendors have, with the same arguments.
-struct GpuStream::Runtime {
-  explicit Runtime(const std::string &device);
+// The calls that both vendors have, with the same arguments. The device is the calling thread's from then on.
+struct GpuRuntime {
+  explicit GpuRuntime(const std::string &device);
 
+  int (*allocate)(void **address, size_t bytes) = nullptr;
+  int (*release)(void *address) = nullptr;
   int (*create)(void **stream, unsigned flags) = nullptr;
   int (*destroy)(void *stream) = nullptr;
   int (*synchronize)(void *stream) = nullptr;
@@ -46,12 +48,12 @@ void gpu_check(int result, const char *what) {
 void *open_first(const std::vector<const char *> &names) {
   for (const char *name : names)
     if (void *library = dlopen(name, RTLD_NOW | RTLD_GLOBAL)) return library;
-  throw Failure(fmt::format("streams need {}: {}", names.front(), dlerror()));
+  throw Failure(fmt::format("this needs {}: {}", names.front(), dlerror()));
 }
 
 }  // namespace
 
-void GpuStream::Runtime::enter_cuda(int ordinal) {
+void GpuRuntime::enter_cuda(int ordinal) {
   library_ = open_first({"libcuda.so.1"});
   int (*init)(unsigned) = nullptr;
   int (*retain)(void **, int) = nullptr;
@@ -65,21 +67,23 @@ void GpuStream::Runtime::enter_cuda(int ordinal) {
   gpu_check(enter(context), "cuCtxSetCurrent");
 }
 
-void GpuStream::Runtime::enter_hip(int ordinal) {
+void GpuRuntime::enter_hip(int ordinal) {
   library_ = open_first({"libamdhip64.so", "libamdhip64.so.7", "libamdhip64.so.6", "libamdhip64.so.5"});
   int (*enter)(int) = nullptr;
   find("hipSetDevice", &enter);
   gpu_check(enter(ordinal), "hipSetDevice");
 }
 
-GpuStream::Runtime::Runtime(const std::string &device) {
+GpuRuntime::GpuRuntime(const std::string &device) {
   const auto colon = device.find(':');
   const std::string kind = device.substr(0, colon);
   const int ordinal = std::stoi(device.substr(colon + 1));
   const bool hip = kind == "hip";
-  if (!hip && kind != "cuda") throw Failure(fmt::format("no streams of \"{}\": cuda and hip are known", device));
+  if (!hip && kind != "cuda") throw Failure(fmt::format("no runtime for \"{}\": cuda and hip are known", device));
   hip ? enter_hip(ordinal) : enter_cuda(ordinal);
   const std::string prefix = hip ? "hip" : "cu";
+  find(prefix + (hip ? "Malloc" : "MemAlloc_v2"), &allocate);
+  find(prefix + (hip ? "Free" : "MemFree_v2"), &release);
   find(prefix + (hip ? "StreamCreateWithFlags" : "StreamCreate"), &create);
   find(prefix + (hip ? "StreamDestroy" : "StreamDestroy_v2"), &destroy);
   find(prefix + "StreamSynchronize", &synchronize);
@@ -91,7 +95,13 @@ GpuStream::Runtime::Runtime(const std::string &device) {
   find(prefix + "GraphExecDestroy", &drop);
 }
 
-GpuStream::GpuStream(const std::string &device) : runtime_(std::make_unique<Runtime>(device)) {
+GpuMemory::GpuMemory(const std::string &device, uint64_t bytes) : runtime_(std::make_unique<GpuRuntime>(device)) {
+  gpu_check(runtime_->allocate(&address_, bytes), "allocating memory");
+}
+
+GpuMemory::~GpuMemory() { (void)runtime_->release(address_); }
+
+GpuStream::GpuStream(const std::string &device) : runtime_(std::make_unique<GpuRuntime>(device)) {
   gpu_check(runtime_->create(&stream_, non_blocking), "making a stream");
 }
 

@@ -1,14 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-// A stream of a GPU and graphs of it, by the vendor's runtime, which is opened when one is made. Throws Failure.
+// What pirn-perf does with a GPU by the vendor's own runtime, which is opened when it is needed. Throws Failure.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 
-class GpuStream {
+struct GpuRuntime;
+
+// Memory of the runtime's plain allocator (cudaMalloc, hipMalloc).
+class GpuMemory {
  public:
   // device: "cuda:0", "hip:1".
+  GpuMemory(const std::string &device, uint64_t bytes);
+  ~GpuMemory();
+  GpuMemory(const GpuMemory &) = delete;
+  GpuMemory &operator=(const GpuMemory &) = delete;
+  void *address() const { return address_; }
+
+ private:
+  std::unique_ptr<GpuRuntime> runtime_;
+  void *address_ = nullptr;
+};
+
+// A stream, and a graph of it.
+class GpuStream {
+ public:
   explicit GpuStream(const std::string &device);
   ~GpuStream();
   GpuStream(const GpuStream &) = delete;
@@ -21,8 +39,7 @@ class GpuStream {
   void replay() const;  // puts the graph into the stream
 
  private:
-  struct Runtime;
-  std::unique_ptr<Runtime> runtime_;
+  std::unique_ptr<GpuRuntime> runtime_;
   void *stream_ = nullptr;
   void *graph_ = nullptr;
 };
