@@ -19,6 +19,7 @@ static Result<core::EndpointOptions> options_of(const pirn_endpoint_params &p, c
   options.nics = p.nics ? p.nics : settings.nics;
   options.provider_by_call = p.provider != nullptr;
   options.nics_by_call = p.nics != nullptr;
+  options.spares = settings.spare_nics;
   switch (p.progress) {
     case PIRN_PROGRESS_DEFAULT:
       options.progress = settings.progress == "manual" ? core::ProgressMode::manual

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/affinity.h"
 
+#include <algorithm>
+
 namespace pirn::core {
 
 topo::Place here(const topo::Machine &machine) {
@@ -30,6 +32,21 @@ std::vector<fabric::Nic> near(const topo::Machine &machine, const topo::Place &p
   for (size_t index : topo::rank(machine, place, pci_addresses(nics)).preferred)
     chosen.push_back(std::move(nics[index]));
   return chosen;
+}
+
+std::vector<fabric::Nic> spares(const topo::Machine &machine, const topo::Place &place, std::vector<fabric::Nic> nics,
+                                const std::vector<fabric::Nic> &chosen, size_t most) {
+  if (chosen.empty() || chosen.front().profile->ip_addressed) return {};
+  std::erase_if(nics, [&](const fabric::Nic &nic) {
+    return std::none_of(chosen.begin(), chosen.end(), [&](const fabric::Nic &other) { return other.fabric == nic.fabric; });
+  });
+  std::vector<size_t> taken;
+  for (size_t i = 0; i < nics.size(); ++i)
+    if (std::any_of(chosen.begin(), chosen.end(), [&](const fabric::Nic &nic) { return same_nic(nic, nics[i]); }))
+      taken.push_back(i);
+  std::vector<fabric::Nic> found;
+  for (size_t index : topo::spares(machine, place, pci_addresses(nics), taken, most)) found.push_back(nics[index]);
+  return found;
 }
 
 std::vector<bool> far(const topo::Machine &machine, const topo::Place &place, const std::vector<fabric::Nic> &nics) {

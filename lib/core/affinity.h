@@ -21,6 +21,11 @@ std::vector<topo::NicAddress> pci_addresses(const std::vector<fabric::Nic> &nics
 // The NICs that `place` prefers, in the given order. NICs addressed by IP are interfaces, not devices: they stay.
 std::vector<fabric::Nic> near(const topo::Machine &machine, const topo::Place &place, std::vector<fabric::Nic> nics);
 
+// At most `most` of `nics` to fall back on when none of `chosen` works, on the same network as these (topo::spares says
+// which). Of NICs addressed by IP there are none: which interface reaches whom is for the kernel to know.
+std::vector<fabric::Nic> spares(const topo::Machine &machine, const topo::Place &place, std::vector<fabric::Nic> nics,
+                                const std::vector<fabric::Nic> &chosen, size_t most);
+
 // Of each NIC: others among them are nearer to `place`. NICs addressed by IP never are.
 std::vector<bool> far(const topo::Machine &machine, const topo::Place &place, const std::vector<fabric::Nic> &nics);
 

@@ -39,7 +39,7 @@ void Control::received(RailSlot &rail, ControlBuffer *buffer, const fabric::Comp
       if (frame.header.kind <= wire::Kind::welcome) {
         endpoint_.members().handshake_frame(rail, frame, bytes);
       } else if (Peer *peer = endpoint_.members().receiver(frame.header)) {
-        take(*peer, frame);
+        take(*peer, rail, frame);
       } else {
         ++counters_.strangers;
       }
@@ -48,7 +48,28 @@ void Control::received(RailSlot &rail, ControlBuffer *buffer, const fabric::Comp
   rail.post_receive(buffer);
 }
 
-void Control::take(Peer &peer, const wire::Frame &frame) {
+// By the way it came where that is one through spares: other ways may be why it is tried.
+void Control::answer(Peer &peer, const RailSlot &rail, const wire::Frame &ping) {
+  auto body = wire::decode_ping(ping.body);
+  if (!body.is_ok()) return;
+  size_t path = endpoint_.paths().pinged(peer, rail.index(), body.value().rail);
+  if (path == Paths::none) path = endpoint_.paths().control(peer);
+  wire::Header head = header(peer, wire::Kind::pong, 0);
+  // Answered in the session it came in, which the other side may be waiting to see confirmed.
+  if (uint64_t token = peer.session_of(ping.header.token).remote_token; token != 0) head.token = token;
+  send_by(peer, path, [&](std::span<std::byte> out) { return wire::encode_ping(out, head, {body.value().id}); });
+}
+
+// A frame that was taken in came again, so what acknowledged it was lost: perhaps another path carries it.
+void Control::acknowledge_again(Peer &peer) {
+  constexpr uint64_t seldom = 100 * ns_per_ms;
+  const uint64_t now = coarse_ns();
+  if (now < peer.control_moved_at + seldom) return;
+  peer.control_moved_at = now;
+  endpoint_.paths().next_control(peer);
+}
+
+void Control::take(Peer &peer, const RailSlot &rail, const wire::Frame &frame) {
   endpoint_.health().heard(peer);
   peer.mailbox.acknowledged(frame.header.acknowledged, coarse_ns(), [&](Message &message) {
     if (auto *change = std::get_if<wire::AddressChange>(&message.body)) endpoint_.paths().announced(peer, change->rail);
@@ -62,19 +83,13 @@ void Control::take(Peer &peer, const wire::Frame &frame) {
     return;
   }
   if (frame.header.sequence != 0) {
+    if (Mailbox::precedes_or_is(frame.header.sequence, peer.mailbox.acknowledgement())) acknowledge_again(peer);
     peer.mailbox.keep(frame.header.sequence, frame.header.kind, frame.body);
     peer.mailbox.acknowledgement_due = true;
     talk(peer);
     drain(peer);
   } else if (frame.header.kind == wire::Kind::ping) {
-    auto ping = wire::decode_ping(frame.body);
-    if (ping.is_ok())
-      send(peer, [&](std::span<std::byte> out) {
-        wire::Header head = header(peer, wire::Kind::pong, 0);
-        // Answered in the session it came in, which the other side may be waiting to see confirmed.
-        if (uint64_t token = peer.session_of(frame.header.token).remote_token; token != 0) head.token = token;
-        return wire::encode_ping(out, head, ping.value());
-      });
+    answer(peer, rail, frame);
   }
   if (frame.header.kind == wire::Kind::pong) {
     auto pong = wire::decode_ping(frame.body);
@@ -286,7 +301,7 @@ bool Control::send_by(Peer &peer, size_t index, Encode &&encode_into) {
   }
   rail.give_back(buffer);
   if (result == fabric::PostResult::failed)
-    trouble(peer, index, rail.fabric().name() + ": " + fabric::Rail::error_text(error));
+    trouble(peer, index, rail.name() + ": " + fabric::Rail::error_text(error));
   return false;
 }
 
@@ -296,14 +311,19 @@ void Control::trouble(Peer &peer, size_t path, const std::string &why) {
 }
 
 bool Control::send_probe(Peer &peer, size_t path, uint64_t id) {
-  return peer.paths[path].probing = send_by(peer, path, [&](std::span<std::byte> out) {
-           return wire::encode_ping(out, header(peer, wire::Kind::ping, 0), {id});
-         });
+  const bool posted = send_ping_by(peer, path, id);
+  peer.paths[path].probing = posted;
+  return posted;
 }
 
-bool Control::send_ping(Peer &peer, uint64_t id) {
-  return send(
-      peer, [&](std::span<std::byte> out) { return wire::encode_ping(out, header(peer, wire::Kind::ping, 0), {id}); });
+bool Control::send_ping(Peer &peer, uint64_t id) { return send_ping_by(peer, endpoint_.paths().control(peer), id); }
+
+bool Control::send_ping_by(Peer &peer, size_t path, uint64_t id) {
+  wire::Ping ping{id};
+  if (peer.metadata.features & wire::feature_spares) ping.rail = peer.paths[path].local;
+  return send_by(peer, path, [&](std::span<std::byte> out) {
+    return wire::encode_ping(out, header(peer, wire::Kind::ping, 0), ping);
+  });
 }
 
 bool Control::send_greeting(Peer &peer, uint64_t token) {
@@ -348,7 +368,7 @@ void Control::send_completed(RailSlot &rail, ControlBuffer *buffer, const fabric
   --peer->control_in_flight;
   peer->paths[buffer->path].probing = false;
   if (completion.error == 0 || !peer->live()) return;
-  trouble(*peer, buffer->path, rail.fabric().name() + ": " + fabric::Rail::error_text(completion.error));
+  trouble(*peer, buffer->path, rail.name() + ": " + fabric::Rail::error_text(completion.error));
   peer->mailbox.resend(coarse_ns());
   talk(*peer);
 }

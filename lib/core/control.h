@@ -51,13 +51,16 @@ class Control {
   bool talking() const { return !talkers_.empty(); }
 
  private:
-  void take(Peer &peer, const wire::Frame &frame);
+  void take(Peer &peer, const RailSlot &rail, const wire::Frame &frame);
+  void answer(Peer &peer, const RailSlot &rail, const wire::Frame &ping);
+  void acknowledge_again(Peer &peer);
   void drain(Peer &peer);                                 // frames in order, as far as they can be taken
   bool deliver(Peer &peer, const Mailbox::Early &frame);  // false: no room now
   bool deliver_fragment(Peer &peer, std::span<const std::byte> body);
   void window_opened(Peer &peer, const wire::WindowOpened &body);
   bool flush_peer(Peer &peer);  // false: more to send, later
   bool send_frame(Peer &peer, const OutFrame &frame);
+  bool send_ping_by(Peer &peer, size_t path, uint64_t id);
   size_t encode(Peer &peer, const OutFrame &frame, std::span<std::byte> out);
   template <typename Encode>
   bool send(Peer &peer, Encode &&encode);

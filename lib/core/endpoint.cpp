@@ -20,6 +20,7 @@ Endpoint::Endpoint(Context &context, const EndpointOptions &options, NicChoice c
       place_(choice.place),
       nics_(std::move(choice.nics)),
       far_(std::move(choice.far)),
+      others_(nics_.size() - choice.spares),
       mode_(options.progress),
       demanded_(route_named(context.settings().path)),
       driver_(*this, options.progress, context.settings().spin_time),
@@ -49,17 +50,30 @@ Result<std::unique_ptr<Endpoint>> Endpoint::open(Context &context, const Endpoin
   return endpoint;
 }
 
-Status Endpoint::open_parts() {
-  if (!driver_.open()) return fail(PIRN_ERR_NO_MEMORY, "no descriptors left: %s", strerror(errno));
-  for (const fabric::Nic &nic : nics_) {
-    const size_t index = rails_.size();
-    auto rail = RailSlot::open(static_cast<uint16_t>(index), nic, far_[index], context_.calls(), log(), settings());
-    if (!rail.is_ok()) return rail.status();
+// A spare that cannot be opened is done without. The others are opened now, too: when they are needed it is too late to
+// tell peers their addresses.
+Status Endpoint::open_rails() {
+  for (size_t index = 0; index < nics_.size();) {
+    const auto role = index >= others_ ? RailSlot::Role::spare : far_[index] ? RailSlot::Role::far : RailSlot::Role::near;
+    auto rail = RailSlot::open(static_cast<uint16_t>(index), nics_[index], role, context_.calls(), log(), settings());
+    if (!rail.is_ok()) {
+      if (role != RailSlot::Role::spare) return rail.status();
+      log().write(PIRN_LOG_WARN, "%s is no spare: %s", nics_[index].name.c_str(), rail.error().text.c_str());
+      nics_.erase(nics_.begin() + static_cast<ptrdiff_t>(index));
+      continue;
+    }
     rails_.push_back(rail.take());
     int fd = rails_.back()->fabric().wait_fd();
     if (fd >= 0) driver_.add_fd(fd);
     else without_fd_ = true;
+    ++index;
   }
+  return Status::ok();
+}
+
+Status Endpoint::open_parts() {
+  if (!driver_.open()) return fail(PIRN_ERR_NO_MEMORY, "no descriptors left: %s", strerror(errno));
+  if (Status opened = open_rails(); !opened.is_ok()) return opened;
   memory_ = std::make_unique<Memory>(rails_, instance_, log());
   bootstrap_ = std::make_unique<bootstrap::Bootstrap>(members_, settings(), log());
   driver_.add_fd(bootstrap_->poll_fd());
@@ -129,24 +143,37 @@ void Endpoint::handle(RailSlot &rail, const fabric::Completion &completion) {
   }
 }
 
+size_t Endpoint::poll(RailSlot &rail) {
+  if (!rail.open()) return 0;
+  fabric::Completion batch[32];
+  Status failure;
+  const size_t count = rail.fabric().poll(batch, std::size(batch), &failure);
+  for (size_t i = 0; i < count; ++i) handle(rail, batch[i]);
+  if (!failure.is_ok()) rail_broke(rail, failure);
+  if (rail.starved()) rail.post_receives();
+  return count;
+}
+
+// A spare says something only once a peer or we try it: until then it is looked at when the clock ticks, or after a
+// sleep, which its descriptor ends.
+size_t Endpoint::poll_spares(uint64_t now) {
+  constexpr uint64_t attention = 10 * ns_per_s;
+  size_t events = 0;
+  for (size_t i = others_; i < rails_.size(); ++i) events += poll(*rails_[i]);
+  if (events > 0) spares_polled_until_ = now + attention;
+  return events;
+}
+
 size_t Endpoint::progress() {
   size_t events = 0;
-  fabric::Completion batch[32];
-  for (auto &rail : rails_) {
-    if (!rail->open()) continue;
-    Status failure;
-    size_t count = rail->fabric().poll(batch, std::size(batch), &failure);
-    for (size_t i = 0; i < count; ++i) handle(*rail, batch[i]);
-    events += count;
-    if (!failure.is_ok()) rail_broke(*rail, failure);
-    if (rail->starved()) rail->post_receives();
-  }
+  for (size_t i = 0; i < others_; ++i) events += poll(*rails_[i]);
   if (uint32_t pokes = pokes_.load(); pokes != seen_pokes_) {
     seen_pokes_ = pokes;
     ++events;
   }
   uint64_t now = coarse_ns();
   bool due = now != last_tick_;
+  if (others_ < rails_.size() && (due || sockets_ready_ || now < spares_polled_until_)) events += poll_spares(now);
   // While somebody shakes hands the sockets are looked at in every round, else when the clock ticks or a sleep saw
   // them.
   if (sockets_ready_ || due || next_deadline() != UINT64_MAX) {

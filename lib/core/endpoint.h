@@ -170,6 +170,9 @@ class Endpoint {
   uint64_t last_tick() const { return last_tick_; }     // coarse clock of this round of progress
   void neighbour_left(const wire::Instance &instance);  // takes the lock (neighbours.h)
 
+  size_t spares() const { return rails_.size() - others_; }
+  bool polls_spares() const { return last_tick_ < spares_polled_until_; }  // in every round
+
   // -- For the driver (lock held)
   size_t progress();
   static constexpr uint64_t busy_sleep = 10 * ns_per_ms;  // deadlines and pings are looked at this often
@@ -183,6 +186,9 @@ class Endpoint {
  private:
   Endpoint(Context &context, const EndpointOptions &options, NicChoice choice);
   Status open_parts();
+  Status open_rails();
+  size_t poll(RailSlot &rail);
+  size_t poll_spares(uint64_t now);
   void handle(RailSlot &rail, const fabric::Completion &completion);
   void tick();
   bool idle() const { return !engine_.busy() && !health_.busy() && !control_.talking() && !members_.handshaking(); }
@@ -208,6 +214,7 @@ class Endpoint {
   std::optional<topo::Place> place_;  // what its NICs were to be near to
   std::vector<fabric::Nic> nics_;
   std::vector<bool> far_;  // of them
+  size_t others_;          // rails that are no spares: the first ones
   wire::Instance instance_{};
   ProgressMode mode_;
   Route demanded_;  // by the settings; unknown: none
@@ -235,6 +242,7 @@ class Endpoint {
   bool reset_requested_ = false;
   std::atomic<uint32_t> pokes_{0};
   uint32_t seen_pokes_ = 0;
+  uint64_t spares_polled_until_ = 0;  // coarse clock; they are looked at in every round until then
   bool without_fd_ = false;  // some rail has no descriptor to sleep on
   int event_fd_ = -1;        // for the application, made when asked for
   bool event_set_ = false;

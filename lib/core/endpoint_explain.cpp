@@ -3,6 +3,8 @@
 #include "core/endpoint.h"
 #include "core/explain.h"
 
+#include <algorithm>
+
 namespace pirn::core {
 
 static std::string ago(uint64_t then, uint64_t now) { return duration_text(now > then ? now - then : 0); }
@@ -24,7 +26,7 @@ std::string Endpoint::explain_rail(RailSlot &rail, uint64_t now) {
       rail.open() ? "open, " + load(pieces, rail.backlog)
                   : text("out of order for %s: %s; opened again %s", ago(rail.closed_at(), now).c_str(),
                          rail.trouble().c_str(), when(rail.retry_at(), now).c_str());
-  return text("rail %u: %s (%s, %s%s): %s\n", rail.index(), rail.fabric().name().c_str(),
+  return text("rail %u: %s (%s, %s%s): %s\n", rail.index(), rail.name().c_str(),
               rail.fabric().printable_address().c_str(), speed_text(rail.link_speed()).c_str(),
               rail.far() ? ", far: memory is registered there when first carried" : "", state.c_str());
 }
@@ -86,13 +88,16 @@ std::string Endpoint::explain_path(const Peer &peer, size_t index, uint64_t now)
   if (path.paused) state = why_paused(path, rail, now);
   else if (!peer.live()) state = text("not in use: the peer is %s", peer_state_name(peer.state));
   else if (peer.state == PIRN_PEER_CONNECTING) state = "waits for the peer's answer";
-  else if (!paths_.in_use(peer, path)) state = "ready, but not needed: the rail's own path works";
+  else if (!paths_.in_use(peer, path)) state = "ready, but not needed: " + std::string(path.spares > 0 ? "one with fewer spares works" : "the rail's own path works");
   else state = "in use, " + load(path.outstanding, path.backlog);
   state += text(", moved %llu bytes", static_cast<unsigned long long>(path.moved));
   if (peer.live() && index == paths_.control(peer)) state += ", control frames and notifications go here";
-  return text("path fabric: rail %u %s (%s) to remote rail %u (%s)%s: %s\n", rail.index(), rail.fabric().name().c_str(),
+  return text("path fabric: rail %u %s (%s) to remote rail %u (%s)%s: %s\n", rail.index(), rail.name().c_str(),
               rail.fabric().printable_address().c_str(), path.remote,
-              speed_text(peer.metadata.rails[path.remote].link_speed).c_str(), path.detour ? ", a detour" : "",
+              speed_text(peer.metadata.rails[path.remote].link_speed).c_str(),
+              path.detour                              ? ", a detour"
+              : peer.metadata.rails[path.remote].spare ? ", a spare there"
+                                                       : "",
               state.c_str());
 }
 
@@ -101,19 +106,26 @@ std::string Endpoint::explain_unpaired(const Peer &peer) const {
   const char *provider = nics_.front().profile->name;
   const std::string &protocol = nics_.front().fabric_provider;
   std::string out;
-  size_t common = 0;
+  size_t common = 0, with_spares = 0;
   for (size_t remote = 0; remote < peer.metadata.rails.size(); ++remote) {
     const wire::RailAddress &rail = peer.metadata.rails[remote];
-    if (rail.provider == provider && rail.protocol == protocol) ++common;
+    if (rail.provider == provider && rail.protocol == protocol) ++(rail.spare ? with_spares : common);
     else
       out += text("path fabric: remote rail %zu (%s, libfabric's %s): not made: the rails here speak %s (libfabric's %s)\n",
                   remote, rail.provider.c_str(), rail.protocol.c_str(), provider, protocol.c_str());
   }
-  const size_t pairs = common * rails_.size();
-  if (pairs > peer.paths.size())
+  const auto made = static_cast<size_t>(
+      std::count_if(peer.paths.begin(), peer.paths.end(), [](const Path &path) { return path.spares == 0; }));
+  const size_t pairs = common * others_;
+  if (pairs > made)
     out += text("path fabric: %zu other pair%s of rails not made: each rail has a partner already; others are tried when "
                 "that path is paused\n",
-                pairs - peer.paths.size(), plural(pairs - peer.paths.size()));
+                pairs - made, plural(pairs - made));
+  const size_t ours = others_ + ((peer.metadata.features & wire::feature_spares) ? spares() : 0);
+  const size_t through_spares = ours * (common + with_spares) - pairs;
+  if (made == peer.paths.size() && through_spares > 0)
+    out += text("path fabric: %zu pair%s with a spare not made: tried when no other path works\n", through_spares,
+                plural(through_spares));
   return out;
 }
 

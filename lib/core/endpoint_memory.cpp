@@ -39,7 +39,7 @@ Status Endpoint::advertise(Region *region, uint64_t offset, uint64_t length, uin
   wire::WindowBlob shape;
   shape.length = length;
   shape.access = access;
-  shape.rails.resize(rails_.size());
+  shape.rails.resize(others_);
   *blob_size = wire::encode_window(shape).size();
   if (room.size() < *blob_size)
     return fail(PIRN_ERR_TOO_SMALL, "the blob needs %zu bytes, the buffer has %zu", *blob_size, room.size());

@@ -15,12 +15,12 @@ std::vector<std::byte> Endpoint::metadata_blob() {
   metadata.host = host_identity();
   metadata.process = process();
   metadata.bootstrap = bootstrap_address_;
-  metadata.features = wire::feature_window_update;
+  metadata.features = wire::feature_window_update | wire::feature_spares;
   for (size_t i = 0; i < rails_.size(); ++i) {
     fabric::Rail &rail = rails_[i]->fabric();
     auto address = rail.address();
     metadata.rails.push_back(
-        {rail.profile().name, nics_[i].fabric_provider, {address.begin(), address.end()}, nics_[i].link_speed});
+        {rail.profile().name, nics_[i].fabric_provider, {address.begin(), address.end()}, nics_[i].link_speed, rails_[i]->spare()});
   }
   return wire::encode_metadata(metadata);
 }

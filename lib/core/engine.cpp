@@ -38,7 +38,7 @@ void Engine::start(Op &op) {
     data_done(op);
     return;
   }
-  op.piece_bytes = piece_size(op.total, peer.paths.size(), endpoint_.settings().chunk_size);
+  op.piece_bytes = piece_size(op.total, peer.pairs, endpoint_.settings().chunk_size);
   bool waits = !peer.pending_first.empty() || (op.total > small_transfer && !peer.pending.empty());
   if (waits || !issue(op)) enqueue(op);
 }

@@ -48,7 +48,7 @@ static pirn_status status_of(int error) {
 void Engine::piece_failed(Op &op, const Range &range, size_t path, int error, int provider_error, const char *text) {
   Peer &peer = *op.peer;
   RailSlot &rail = *endpoint_.rails()[peer.paths[path].local];
-  std::string words = pirn::text("%s: %s%s%s", rail.fabric().name().c_str(), fabric::Rail::error_text(error).c_str(),
+  std::string words = pirn::text("%s: %s%s%s", rail.name().c_str(), fabric::Rail::error_text(error).c_str(),
                                  *text ? ": " : "", text);
   op.provider_error = provider_error ? provider_error : error;
   op.rail = rail.index();

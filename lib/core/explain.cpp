@@ -144,6 +144,17 @@ std::string why(const Ground &ground, const ProviderFound &provider, size_t inde
   return why_by_distance(ground, provider, index);
 }
 
+bool is_spare(const NicChoice &choice, const Nic &nic) {
+  return std::any_of(choice.nics.end() - static_cast<ptrdiff_t>(choice.spares), choice.nics.end(),
+                     [&](const Nic &other) { return same_nic(other, nic); });
+}
+
+std::string why_spare(const Ground &ground, const Nic &nic) {
+  const topo::Level level = topo::distance(*ground.machine, ground.place, parse_pci_address(nic.pci_address)).level;
+  return text("of the others the next nearest (%s): it carries only while none of those that are chosen works",
+              topo::level_name(level));
+}
+
 std::string label(const Ground &ground, const Nic &nic) {
   std::string out = nic.name + " (";
   if (!nic.address.empty()) out += nic.address + ", ";
@@ -231,6 +242,11 @@ std::string explain_nics(const Ground &ground, const ProviderFound &provider) {
     const Nic &nic = provider.nics[i];
     const bool taken = choice.is_ok() && contains(choice.value().nics, nic);
     const bool cut_off = choice.is_ok() && !taken && choice.value().nics.size() == wire::max_rails;
+    if (choice.is_ok() && is_spare(choice.value(), nic)) {
+      out += text("  NIC %s: %s: %s\n", label(ground, nic).c_str(), in_use ? "chosen as a spare" : "would be a spare",
+                  why_spare(ground, nic).c_str());
+      continue;
+    }
     const char *verdict = in_use ? (taken ? "chosen" : "not chosen") : taken ? "would be chosen" : "would not be chosen";
     out += text("  NIC %s: %s: %s\n", label(ground, nic).c_str(), verdict,
                 cut_off ? text("an endpoint has at most %zu rails", wire::max_rails).c_str()

@@ -10,7 +10,7 @@ namespace pirn::core {
 
 bool Health::has_work(const Peer &peer) const {
   return peer.live() && (peer.active_ops > 0 || !peer.mailbox.idle() || peer.state != PIRN_PEER_UP ||
-                         std::any_of(peer.paths.begin(), peer.paths.end(), [](const Path &path) { return path.paused; }));
+                         endpoint_.paths().trying(peer, coarse_ns()));
 }
 
 void Health::watch(Peer &peer) {
@@ -105,10 +105,12 @@ void Health::check(Peer &peer, uint64_t now, uint64_t blind) {
     }
     peer.suspect_since += blind;
     if (now >= peer.suspect_since + patience(peer)) {
+      // With no path in use the reasons are those of each; spares may have failed since.
+      const bool cut_off = endpoint_.paths().count_in_use(peer) == 0;
       lose(peer, PIRN_PEER_LOST, PIRN_ERR_PEER_LOST,
-           pirn::text("no answer for %llu ms after: %s",
-                      static_cast<unsigned long long>((now - peer.suspect_since) / ns_per_ms),
-                      std::string(peer.why).c_str()));
+           pirn::text("no answer for %llu ms%s%s",
+                      static_cast<unsigned long long>((now - peer.suspect_since) / ns_per_ms), cut_off ? "" : " after: ",
+                      (cut_off ? Paths::troubles(peer) : std::string(peer.why)).c_str()));
       return;
     }
   }

@@ -129,7 +129,7 @@ Result<Advertised *> Memory::advertise(Region *region, uint64_t offset, uint64_t
   window->blob.access = access;
   window->blob.on_device = home.table != nullptr;
   for (size_t i = 0; i < rails_.size(); ++i) window->keys.push_back(key_of(*window, i));
-  window->blob.rails = window->keys;
+  for (size_t i = 0; i < rails_.size() && !rails_[i]->spare(); ++i) window->blob.rails.push_back(window->keys[i]);
   ++region->windows;
   offer(window->blob, {window->address, length, home});
   Advertised *made = window.get();

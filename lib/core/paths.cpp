@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 namespace pirn::core {
 
@@ -36,21 +37,26 @@ Status Paths::open(Peer &peer) {
                 profile.name);
   // All rails of an endpoint are of one provider and protocol.
   const std::string &protocol = endpoint_.nics().front().fabric_provider;
-  std::vector<uint16_t> remotes;
-  for (uint16_t remote = 0; remote < peer.metadata.rails.size(); ++remote)
-    if (peer.metadata.rails[remote].provider == profile.name && peer.metadata.rails[remote].protocol == protocol)
-      remotes.push_back(remote);
+  std::vector<uint16_t> all, remotes;  // that speak it, and those of them that are no spares
+  for (uint16_t remote = 0; remote < peer.metadata.rails.size(); ++remote) {
+    const wire::RailAddress &rail = peer.metadata.rails[remote];
+    if (rail.provider != profile.name || rail.protocol != protocol) continue;
+    all.push_back(remote);
+    if (!rail.spare) remotes.push_back(remote);
+  }
   if (remotes.empty())
     return fail(PIRN_ERR_UNAVAILABLE, "no provider in common: here %s (%s), there %s", profile.name, protocol.c_str(),
                 names_of(peer.metadata).c_str());
   Status refused;
-  for (const auto &rail : endpoint_.rails())
-    for (uint16_t remote : remotes) {
+  for (const auto &rail : endpoint_.rails()) {
+    if (rail->spare() && (peer.metadata.features & wire::feature_spares) == 0) continue;
+    for (uint16_t remote : all) {
       auto inserted = rail->fabric().insert(peer.metadata.rails[remote].address);
       if (inserted.is_ok()) peer.addresses.push_back({rail->index(), remote, inserted.value()});
       else refused = inserted.status();
     }
-  const size_t locals = endpoint_.rails().size();
+  }
+  const size_t locals = endpoint_.rails().size() - endpoint_.spares();
   for (size_t i = 0; i < std::max(locals, remotes.size()); ++i) {
     Path path;
     path.local = static_cast<uint16_t>(i % locals);
@@ -63,6 +69,8 @@ Status Paths::open(Peer &peer) {
     path.address = known->address;
     peer.paths.push_back(std::move(path));
   }
+  peer.pairs = peer.paths.size();
+  peer.unannounced.resize(endpoint_.rails().size());
   return Status::ok();
 }
 
@@ -90,12 +98,15 @@ size_t Paths::pairs(const Peer &peer) {
       std::count_if(peer.paths.begin(), peer.paths.end(), [](const Path &path) { return !path.detour; }));
 }
 
-// A detour serves only while its local rail has no better way.
+// A detour serves only while its local rail has no better way, a spare only while nobody has.
 bool Paths::in_use(const Peer &peer, const Path &path) const {
   if (path.paused) return false;
+  if (path.spares > 0)
+    return std::none_of(peer.paths.begin(), peer.paths.end(),
+                        [&](const Path &other) { return !other.paused && other.spares < path.spares; });
   if (!path.detour) return true;
   return std::none_of(peer.paths.begin(), peer.paths.end(), [&](const Path &other) {
-    return !other.detour && !other.paused && other.local == path.local;
+    return !other.detour && other.spares == 0 && !other.paused && other.local == path.local;
   });
 }
 
@@ -120,7 +131,7 @@ size_t Paths::choose(const Peer &peer, const Op &op, uint64_t refused) const {
     return path.unannounced == 0 && !rail.full() &&
            (small || has_room(rail.backlog, bytes, limit, rail.link_speed(), fastest));
   };
-  if (count == 1) return refused == 0 && takes(peer.paths.front()) ? 0 : none;
+  if (peer.pairs == 1 && (count == 1 || !peer.paths.front().paused)) return refused == 0 && takes(peer.paths.front()) ? 0 : none;
   if (!small) {
     for (const Path &path : peer.paths) fastest = std::max(fastest, endpoint_.rails()[path.local]->link_speed());
     if (endpoint_.engine().only_large(op))
@@ -141,20 +152,36 @@ size_t Paths::control(const Peer &peer) const {
   size_t count = peer.paths.size();
   for (size_t i = 0; i < count; ++i) {
     size_t path = (peer.control_path + i) % count;
-    if (in_use(peer, peer.paths[path])) return path;
+    const bool sought = i == 0 && peer.paths[path].spares > 0 && !peer.paths[path].paused;
+    if (sought || in_use(peer, peer.paths[path])) return path;
   }
   return 0;
 }
 
 void Paths::next_control(Peer &peer) {
-  peer.control_path = static_cast<uint32_t>((control(peer) + 1) % peer.paths.size());
+  const size_t count = peer.paths.size(), now = control(peer);
+  size_t spare = none;
+  for (size_t i = 1; i < count; ++i) {
+    const size_t other = (now + i) % count;
+    if (in_use(peer, peer.paths[other])) {
+      peer.control_path = static_cast<uint32_t>(other);
+      return;
+    }
+    if (spare == none && peer.paths[other].spares > 0 && !peer.paths[other].paused) spare = other;
+  }
+  if (spare != none) peer.control_path = static_cast<uint32_t>(spare);
+  else seek(peer);
 }
 
 bool Paths::failed(Peer &peer, size_t path, const std::string &why) {
-  if (peer.paths[path].paused) return true;
-  if (in_use_besides(peer, path) == 0) return false;
+  Path &failing = peer.paths[path];
+  if (failing.paused && failing.spares > 0 && failing.resumed_at == 0) failing.why = why;
+  if (failing.paused) return true;
+  const bool others = in_use_besides(peer, path) > 0;
+  if (!others && (peer.state == PIRN_PEER_CONNECTING || !open_spares(peer))) return false;
   pause(peer, path, why);
-  return true;
+  if (!others) try_all(peer);
+  return others;
 }
 
 void Paths::pause(Peer &peer, size_t index, const std::string &why) {
@@ -179,38 +206,52 @@ void Paths::pause(Peer &peer, size_t index, const std::string &why) {
 
 // The other NICs of the peer, from the same local rail. They must prove themselves before they carry anything.
 void Paths::open_detours(Peer &peer, size_t index) {
+  if (peer.paths[index].spares > 0) return;
   const uint16_t local = peer.paths[index].local;
   std::vector<uint16_t> remotes;
   for (const Path &path : peer.paths)
-    if (!path.detour && std::find(remotes.begin(), remotes.end(), path.remote) == remotes.end())
+    if (!path.detour && path.spares == 0 && std::find(remotes.begin(), remotes.end(), path.remote) == remotes.end())
       remotes.push_back(path.remote);
+  const bool spares = endpoint_.spares() > 0 || peer.metadata.rails.back().spare;
+  const size_t limit = spares ? most / 2 : most;  // which need room, too
   for (uint16_t remote : remotes) {
     bool known = std::any_of(peer.paths.begin(), peer.paths.end(),
                              [&](const Path &path) { return path.local == local && path.remote == remote; });
-    if (known || peer.paths.size() == most) continue;
+    if (known || peer.paths.size() >= limit) continue;
     const KnownAddress *address = find(peer, local, remote);
     if (address == nullptr) continue;
-    Path detour;
-    detour.local = local;
-    detour.remote = remote;
-    detour.address = address->address;
-    detour.unannounced = peer.paths[index].unannounced;
-    detour.detour = true;
-    detour.paused = true;
-    detour.why = "not tried yet";
-    detour.paused_at = coarse_ns();
-    detour.back_off = shortest_back_off;
-    peer.paths.push_back(std::move(detour));
+    add_candidate(peer, *address, "not tried yet");
+    peer.paths.back().detour = true;
   }
+}
+
+// A path that must answer a ping before it carries anything.
+void Paths::add_candidate(Peer &peer, const KnownAddress &known, std::string why) {
+  Path path;
+  path.local = known.local;
+  path.remote = known.remote;
+  path.address = known.address;
+  path.unannounced = peer.unannounced[known.local];
+  path.paused = true;
+  path.why = std::move(why);
+  path.paused_at = coarse_ns();
+  path.back_off = shortest_back_off;
+  peer.paths.push_back(std::move(path));
 }
 
 void Paths::rail_failed(const RailSlot &rail, const std::string &why, bool gone) {
   endpoint_.members().each([&](Peer &peer) {
     for (size_t i = 0; i < peer.paths.size() && peer.live(); ++i) {
       if (peer.paths[i].local != rail.index() || failed(peer, i, why)) continue;
-      if (gone) endpoint_.health().lose(peer, PIRN_PEER_LOST, PIRN_ERR_PEER_LOST, why + troubles(peer));
+      if (gone && !may_be_reached(peer)) endpoint_.health().lose(peer, PIRN_PEER_LOST, PIRN_ERR_PEER_LOST, why + troubles(peer));
       else endpoint_.health().suspect(peer, why + troubles(peer), true);
     }
+  });
+}
+
+bool Paths::may_be_reached(const Peer &peer) const {
+  return std::any_of(peer.paths.begin(), peer.paths.end(), [this](const Path &path) {
+    return path.spares > 0 && endpoint_.rails()[path.local]->open();
   });
 }
 
@@ -222,12 +263,19 @@ void Paths::rail_opened(const RailSlot &rail) {
 }
 
 void Paths::pong(Peer &peer, uint64_t id) {
-  for (Path &path : peer.paths) {
-    if (!path.paused || path.probe != id) continue;
-    path.paused = false;
+  for (size_t i = 0; i < peer.paths.size(); ++i) {
+    Path &path = peer.paths[i];
+    if (path.probe == 0 || path.probe != id) continue;
     path.probe = 0;
+    if (path.spares < peer.paths[control(peer)].spares) peer.control_path = static_cast<uint32_t>(i);
+    if (!path.paused) continue;
+    const bool cut_off = count_in_use(peer) == 0;
+    path.paused = false;
     path.why.clear();
     path.resumed_at = path.moved_at = coarse_ns();
+    // What was sent while there was no way is lost.
+    if (cut_off) peer.mailbox.resend(path.resumed_at);
+    if (cut_off) endpoint_.control().talk(peer);
     endpoint_.log().write(PIRN_LOG_INFO, "peer %s: rail %u to remote rail %u works", peer.address.c_str(), path.local,
                           path.remote);
     endpoint_.engine().wake(peer);
@@ -235,24 +283,26 @@ void Paths::pong(Peer &peer, uint64_t id) {
 }
 
 void Paths::announcing(Peer &peer, uint32_t rail) {
+  ++peer.unannounced[rail];
   for (Path &path : peer.paths)
     if (path.local == rail) ++path.unannounced;
 }
 
 void Paths::announced(Peer &peer, uint32_t rail) {
+  --peer.unannounced[rail];
   for (Path &path : peer.paths)
     if (path.local == rail) --path.unannounced;
   endpoint_.engine().wake(peer);
 }
 
-void Paths::probe(Peer &peer, Path &path, uint64_t now) {
+void Paths::probe(Peer &peer, size_t index, uint64_t now) {
+  Path &path = peer.paths[index];
   if (now < path.probe_at || path.probing || !endpoint_.rails()[path.local]->open()) return;
   uint64_t id = next_probe_++;
-  auto index = static_cast<size_t>(&path - peer.paths.data());
   path.probe = id;
   if (path.probe_at != 0) path.back_off = std::min(path.back_off * 2, longest_back_off);
   path.probe_at = now + path.back_off;
-  if (!endpoint_.control().send_probe(peer, index, id)) path.probe = 0;
+  if (!endpoint_.control().send_probe(peer, index, id)) peer.paths[index].probe = 0;
 }
 
 // Its pieces rest while the peer is alive. Another path must be there to carry them.
@@ -264,9 +314,10 @@ bool Paths::stalled(const Peer &peer, size_t index, uint64_t now) const {
 }
 
 // A probe is due, those before it were in vain, and nothing has come through the local rail by any way since: the fault
-// may be ours, although not every provider says so.
+// may be ours, although not every provider says so. A way by a spare that never worked may just lead nowhere.
 bool Paths::mute(const Path &path, uint64_t now) {
   if (path.detour || path.probing || now < path.probe_at || path.back_off < mute_back_off) return false;
+  if (path.spares > 0 && path.resumed_at == 0) return false;
   if (!endpoint_.rails()[path.local]->open()) return false;
   bool works = false;
   endpoint_.members().each([&](Peer &peer) {
@@ -280,14 +331,19 @@ bool Paths::mute(const Path &path, uint64_t now) {
 
 void Paths::tick(Peer &peer, uint64_t now) {
   if (peer.paths.size() == 1) return;
+  const bool spares = spares_wanted(peer, now);
   for (size_t i = 0; i < peer.paths.size() && peer.live(); ++i) {
-    if (peer.paths[i].paused) {
-      if (mute(peer.paths[i], now)) {
-        endpoint_.log().write(PIRN_LOG_INFO, "rail %u reaches nobody: it is opened anew", peer.paths[i].local);
-        endpoint_.engine().reset_rail(*endpoint_.rails()[peer.paths[i].local]);
-      }
-      probe(peer, peer.paths[i], now);
-    } else if (stalled(peer, i, now)) {
+    const Path &path = peer.paths[i];
+    // A spare in use shows so that the peer looks at its own often enough; and a path that frames were taken away from
+    // may get them back.
+    const bool shown = !path.paused && (path.spares > 0 ? in_use(peer, path) : peer.paths[control(peer)].spares > 0);
+    const bool tried = path.paused && (path.spares == 0 || spares);
+    if (tried && mute(path, now)) {
+      endpoint_.log().write(PIRN_LOG_INFO, "rail %u reaches nobody: it is opened anew", path.local);
+      endpoint_.engine().reset_rail(*endpoint_.rails()[path.local]);
+    }
+    if (shown || tried) probe(peer, i, now);
+    if (stalled(peer, i, now)) {
       uint64_t rested = (now - peer.paths[i].moved_at) / ns_per_ms;
       pause(peer, i, text("nothing completed for %llu ms", static_cast<unsigned long long>(rested)));
       // Its pieces must be let go before they travel by another path: a late one would write after the end.
@@ -298,8 +354,13 @@ void Paths::tick(Peer &peer, uint64_t now) {
 
 std::string Paths::troubles(const Peer &peer) {
   std::string out;
-  for (const Path &path : peer.paths)
-    if (path.paused) out += text("; rail %u to remote rail %u: %s", path.local, path.remote, path.why.c_str());
+  std::set<uint16_t> locals, remotes;
+  for (const Path &path : peer.paths) {
+    if (!path.paused) continue;
+    // Through spares there are many ways; what matters is each NIC.
+    const bool news = locals.insert(path.local).second | remotes.insert(path.remote).second;
+    if (path.spares == 0 || news) out += text("; rail %u to remote rail %u: %s", path.local, path.remote, path.why.c_str());
+  }
   return out;
 }
 

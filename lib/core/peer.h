@@ -29,6 +29,7 @@ struct Path {
   uint32_t unannounced = 0;  // changes of the local rail's address that the peer has not confirmed
   uint64_t moved_at = 0;     // when a piece completed last, or the first of those in flight was posted
   bool detour = false;       // not one of the pairs; serves while its local rail's own are paused
+  uint8_t spares = 0;        // how many of its two rails are spares; serves while no path with fewer does
   bool paused = false;
   std::string why;          // paused
   uint64_t paused_at = 0;
@@ -69,6 +70,10 @@ struct Peer {
   wire::Metadata metadata;
   std::vector<KnownAddress> addresses;
   std::vector<Path> paths;  // only grows: pieces name theirs by index
+  std::vector<uint32_t> unannounced;  // per local rail, as in its paths
+  size_t pairs = 0;         // the first so many are neither detours nor through spares
+  uint64_t seek_until = 0;  // spares are tried until then, even while a path without them is in use
+  uint64_t control_moved_at = 0;
   uint32_t control_path = 0;
   uint32_t state = PIRN_PEER_CONNECTING;
   std::string why;                              // of SUSPECT, CLOSED, LOST, or a refused hello

@@ -7,13 +7,13 @@
 
 namespace pirn::core {
 
-Result<std::unique_ptr<RailSlot>> RailSlot::open(uint16_t index, const fabric::Nic &nic, bool far,
+Result<std::unique_ptr<RailSlot>> RailSlot::open(uint16_t index, const fabric::Nic &nic, Role role,
                                                  const fabric::Calls &calls, const Log &log, const Settings &settings) {
   auto opened = fabric::Rail::open(nic, calls, log, settings.max_in_flight);
   if (!opened.is_ok()) return opened.status();
   std::unique_ptr<RailSlot> slot(new RailSlot);
   slot->index_ = index;
-  slot->far_ = far;
+  slot->role_ = role;
   slot->link_speed_ = nic.link_speed;
   slot->fabric_ = opened.take();
   slot->limits_ = slot->fabric_->limits();

@@ -29,16 +29,20 @@ class RailSlot {
   // Sends that may be in flight besides data, so that control frames are never locked out by bulk.
   static constexpr uint32_t send_buffers = 32;
 
-  // `far`: others are nearer to the endpoint's memory.
-  static Result<std::unique_ptr<RailSlot>> open(uint16_t index, const fabric::Nic &nic, bool far,
+  // near: no other is nearer to the endpoint's memory; spare: far, and carries only while no other rail can.
+  enum class Role : uint8_t { near, far, spare };
+
+  static Result<std::unique_ptr<RailSlot>> open(uint16_t index, const fabric::Nic &nic, Role role,
                                                 const fabric::Calls &calls, const Log &log, const Settings &settings);
   ~RailSlot();
 
   fabric::Rail &fabric() { return *fabric_; }
+  std::string name() const { return fabric_->name() + (spare() ? " (spare)" : ""); }  // "cxi/cxi1 (spare)"
   const fabric::Limits &limits() const { return limits_; }
   uint64_t link_speed() const { return link_speed_; }
   uint16_t index() const { return index_; }
-  bool far() const { return far_; }
+  bool far() const { return role_ != Role::near; }
+  bool spare() const { return role_ == Role::spare; }
   // Bytes that pirn holds for the rail (DESIGN.md, "Memory"); the provider's own are not in it.
   uint64_t memory() const {
     return slab_.capacity() + piece_count_ * sizeof(Piece) +
@@ -102,7 +106,7 @@ class RailSlot {
   void forget_buffers();  // after a reset nothing is posted any more
   bool in_flight_to(fabric::FabricAddress address);
   uint16_t index_ = 0;
-  bool far_ = false;
+  Role role_ = Role::near;
   uint64_t link_speed_ = 0;
   std::unique_ptr<fabric::Rail> fabric_;
   fabric::Limits limits_{};

@@ -18,6 +18,7 @@ struct NicDemand {
   bool provider_by_call = false;  // demanded by the call that opens the endpoint, not by a setting
   bool nics_by_call = false;
   const device::Device *device = nullptr;  // its memory is to be near; nullptr: host memory
+  uint64_t spares = 0;                     // at most so many, unless NICs are listed
 
   bool listed() const { return nics.find_first_not_of(" \t") != std::string::npos; }
 };
@@ -25,12 +26,13 @@ struct NicDemand {
 NicDemand demand_of_settings(const Settings &settings);
 
 struct NicChoice {
-  std::vector<fabric::Nic> nics;
+  std::vector<fabric::Nic> nics;     // the spares last
   std::vector<bool> far;             // of each: listed, but others of the list are nearer
+  size_t spares = 0;                 // the last so many carry only while none of the others works
   std::optional<topo::Place> place;  // what they were to be near to; nothing if that did not matter
 };
 
-// Without a list, of several devices those that are near to the calling thread's memory.
+// Without a list, of several devices those that are near to the calling thread's memory, and spares.
 Result<NicChoice> choose(Context &context, const NicDemand &demand);
 // The same as a pure function. `machine` nullptr: not known.
 Result<NicChoice> choose(const std::vector<fabric::ProviderFound> &found, const NicDemand &demand,

@@ -40,7 +40,7 @@ Result<Window *> Windows::import(Peer &peer, const wire::WindowBlob &blob) {
   if (blob.instance != peer.instance)
     return fail(PIRN_ERR_INVALID, "the window belongs to another endpoint than this peer");
   for (const Path &path : peer.paths)
-    if (path.remote >= blob.rails.size())
+    if (path.remote >= blob.rails.size() && path.spares == 0)
       return fail(PIRN_ERR_INVALID, "the window has keys for %zu rails, but rail %u is in use", blob.rails.size(),
                   path.remote);
   if (Window *known = find(peer, blob.window); known && known->blob.capability == blob.capability &&
@@ -52,6 +52,7 @@ Result<Window *> Windows::import(Peer &peer, const wire::WindowBlob &blob) {
   window->peer = &peer;
   window->blob = blob;
   for (const wire::WindowBlob::RailKey &key : blob.rails) window->keys.push_back({key, 0});
+  while (window->keys.size() < peer.metadata.rails.size()) window->keys.push_back({{0, wire::no_key}, 0});  // spares
   window->handles = 1;
   Window *made = window.get();
   imported_.emplace(made, std::move(window));
@@ -129,8 +130,11 @@ void Windows::open(Peer &peer, const wire::WindowRef &body) {
   if (!window || window->withdrawing) status = PIRN_ERR_WINDOW_GONE;
   else if (digest(window->blob) != body.capability) status = PIRN_ERR_ACCESS;
   else window->importers.insert(&peer);
-  for (size_t rail = 0; status == PIRN_OK && rail < window->keys.size(); ++rail)
-    if (window->keys[rail] != window->blob.rails[rail]) tell(peer, *window, rail, PIRN_OK);
+  for (size_t rail = 0; status == PIRN_OK && rail < window->keys.size(); ++rail) {
+    const bool in_blob = rail < window->blob.rails.size();
+    const wire::WindowBlob::RailKey known = in_blob ? window->blob.rails[rail] : wire::WindowBlob::RailKey{0, wire::no_key};
+    if (window->keys[rail] != known) tell(peer, *window, rail, PIRN_OK);
+  }
   auto message = std::make_shared<Message>();
   message->kind = wire::Kind::window_opened;
   const auto secret = status == PIRN_OK ? endpoint_.sharing().secret_for(peer, *window) : local::Secret{};

@@ -25,6 +25,7 @@ std::string libfabric_version();  // "1.17.0", of the library loaded
 struct Nic {
   const Profile *profile;
   std::string fabric_provider;  // libfabric's name in use: "net", "tcp;ofi_rxm"
+  std::string fabric;           // libfabric's name of the network that it is on, with the kind of link if it is known
   std::string name;             // domain name
   std::string address;          // printable source address ("192.0.2.2", "::1", "fi_shm://...")
   std::string pci_address;      // "0000:21:00.0" or ""

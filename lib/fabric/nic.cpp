@@ -59,6 +59,14 @@ uint64_t speed_of(const fi_info &info) {
   return static_cast<uint64_t>(read_number(text("/sys/class/net/%s/speed", name)) * 1e6);
 }
 
+// InfiniBand and Ethernet have the same default subnet, so that libfabric gives both the same name.
+std::string fabric_text(const fi_info &info) {
+  std::string name = info.fabric_attr->name ? info.fabric_attr->name : "";
+  if (info.nic && info.nic->link_attr && info.nic->link_attr->network_type)
+    name += std::string(" ") + info.nic->link_attr->network_type;
+  return name;
+}
+
 int ipv4_class(const in_addr &address) {
   uint32_t value = ntohl(address.s_addr);
   if (value >> 24 == 127) return 2;
@@ -103,6 +111,7 @@ Nic describe_nic(const Profile &profile, const fi_info &info, const Calls &calls
   Nic nic;
   nic.profile = &profile;
   nic.fabric_provider = info.fabric_attr->prov_name;
+  nic.fabric = fabric_text(info);
   nic.name = info.domain_attr->name ? info.domain_attr->name : "";
   nic.address = address_text(info.addr_format, info.src_addr, info.src_addrlen);
   nic.pci_address = pci_text(info);

@@ -2,6 +2,8 @@
 #include "topo/rank.h"
 
 #include <algorithm>
+#include <numeric>
+#include <tuple>
 
 namespace pirn::topo {
 namespace {
@@ -112,6 +114,23 @@ Ranking rank(const Machine &machine, const Place &place, std::span<const NicAddr
   result.preferred = place.kind == Place::Kind::device ? own_part(machine, place.device, nics, result.nearest)
                                                        : without_outsiders(machine, nics, result.nearest);
   return result;
+}
+
+std::vector<size_t> spares(const Machine &machine, const Place &place, std::span<const NicAddress> nics,
+                           const std::vector<size_t> &chosen, size_t most) {
+  std::vector<size_t> all(nics.size()), found;
+  std::iota(all.begin(), all.end(), size_t{0});
+  const std::vector<Distance> far = distances(machine, place, nics);
+  const size_t after = chosen.empty() ? 0 : *std::max_element(chosen.begin(), chosen.end()) + 1;
+  for (size_t index : without_outsiders(machine, nics, all))
+    if (far[index].level != Level::unknown && std::find(chosen.begin(), chosen.end(), index) == chosen.end())
+      found.push_back(index);
+  std::sort(found.begin(), found.end(), [&](size_t a, size_t b) {
+    const size_t turn_a = (a + nics.size() - after) % nics.size(), turn_b = (b + nics.size() - after) % nics.size();
+    return std::tie(far[a], turn_a) < std::tie(far[b], turn_b);
+  });
+  if (found.size() > most) found.resize(most);
+  return found;
 }
 
 }  // namespace pirn::topo

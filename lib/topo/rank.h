@@ -51,4 +51,11 @@ struct Ranking {
 // memory, a minority that is no accelerator's nearest is not preferred: it serves storage or management.
 Ranking rank(const Machine &machine, const Place &place, std::span<const NicAddress> nics);
 
+// At most `most` NICs to fall back on when none of the `chosen` ones works: the nearest ones that are not chosen, nearer
+// ones first, equal ones in the order of the list from the last chosen one on, and round, so that places with different
+// NICs do not all fall back on the same. Never one that serves storage or management (as above, of the whole list), nor
+// one that the machine does not know.
+std::vector<size_t> spares(const Machine &machine, const Place &place, std::span<const NicAddress> nics,
+                           const std::vector<size_t> &chosen, size_t most);
+
 }  // namespace pirn::topo

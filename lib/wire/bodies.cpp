@@ -26,6 +26,8 @@ Result<Ping> decode_ping(std::span<const std::byte> body) {
   Ping ping;
   ping.id = reader.u64();
   if (!reader.ok()) return truncated("ping", body);
+  if (reader.remaining() >= sizeof(uint32_t)) ping.rail = reader.u32();
+  if (ping.rail >= max_rails) ping.rail = any_rail;
   return ping;
 }
 

@@ -55,6 +55,7 @@ size_t encode_header(std::span<std::byte> out, const Header &header) {
 size_t encode_ping(std::span<std::byte> out, const Header &header, const Ping &body) {
   FrameWriter frame(out);
   frame.body().u64(body.id);
+  if (body.rail != any_rail) frame.body().u32(body.rail);
   return frame.finish(header);
 }
 

@@ -85,8 +85,11 @@ struct Welcome {
   bool operator==(const Welcome &) const = default;
 };
 
+constexpr uint32_t any_rail = UINT32_MAX;
+
 struct Ping {        // body of ping and pong
   uint64_t id = 0;
+  uint32_t rail = any_rail;  // of the sender, by which it left: answered there. Only to who knows spares
   bool operator==(const Ping &) const = default;
 };
 

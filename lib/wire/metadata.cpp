@@ -3,10 +3,13 @@
 //   record: instance[16] host[16] process[16] bootstrap (string), u32 features unless they are 0
 //   u16 number of rails, then one record each: provider (string) protocol (string) u64 link speed
 //                                              u16 address bytes, address
+//   if there are spares: u16 number of them, then records as above; who does not know them stops before
 #include "wire/metadata.h"
 
 #include "wire/blob.h"
 #include "wire/bytes.h"
+
+#include <algorithm>
 
 namespace pirn::wire {
 
@@ -35,6 +38,16 @@ Status check_rail(size_t index, const RailAddress &rail) {
   return Status::ok();
 }
 
+void encode_rail(Writer &writer, const RailAddress &rail) {
+  const size_t record = writer.begin_record();
+  writer.string(rail.provider, max_provider);
+  writer.string(rail.protocol, max_protocol);
+  writer.u64(rail.link_speed);
+  writer.u16(static_cast<uint16_t>(rail.address.size()));
+  writer.bytes(rail.address.data(), rail.address.size());
+  writer.end_record(record);
+}
+
 Result<RailAddress> decode_rail(Reader &blob, size_t index) {
   Reader reader = blob.record();
   RailAddress rail;
@@ -56,23 +69,23 @@ std::vector<std::byte> encode_metadata(const Metadata &metadata) {
   std::array<std::byte, max_blob> buffer{};
   Writer writer(buffer);
   writer.skip(blob_header_size);
-  size_t record = writer.begin_record();
+  const size_t record = writer.begin_record();
   writer.array(metadata.instance);
   writer.array(metadata.host);
   writer.array(metadata.process);
   writer.string(metadata.bootstrap, max_bootstrap);
   if (metadata.features != 0) writer.u32(metadata.features);
   writer.end_record(record);
-  writer.u16(static_cast<uint16_t>(metadata.rails.size()));
-  for (const RailAddress &rail : metadata.rails) {
-    if (!check_rail(0, rail).is_ok()) return {};
-    record = writer.begin_record();
-    writer.string(rail.provider, max_provider);
-    writer.string(rail.protocol, max_protocol);
-    writer.u64(rail.link_speed);
-    writer.u16(static_cast<uint16_t>(rail.address.size()));
-    writer.bytes(rail.address.data(), rail.address.size());
-    writer.end_record(record);
+  const size_t spares = static_cast<size_t>(
+      std::count_if(metadata.rails.begin(), metadata.rails.end(), [](const RailAddress &rail) { return rail.spare; }));
+  const size_t others = metadata.rails.size() - spares;
+  if (others == 0) return {};
+  writer.u16(static_cast<uint16_t>(others));
+  for (size_t i = 0; i < metadata.rails.size(); ++i) {
+    const RailAddress &rail = metadata.rails[i];
+    if (!check_rail(i, rail).is_ok() || rail.spare != (i >= others)) return {};
+    if (i == others) writer.u16(static_cast<uint16_t>(spares));
+    encode_rail(writer, rail);
   }
   return seal_blob(buffer, writer, metadata_magic);
 }
@@ -98,6 +111,17 @@ Result<Metadata> decode_metadata(std::span<const std::byte> blob) {
     Result<RailAddress> rail = decode_rail(reader, i);
     if (!rail.is_ok()) return rail.status();
     metadata.rails.push_back(rail.take());
+  }
+  if ((metadata.features & feature_spares) == 0 || reader.remaining() == 0) return metadata;
+  const size_t spares = reader.u16();
+  if (!reader.ok()) return fail(PIRN_ERR_INVALID, "%s is truncated before its spares", what);
+  if (spares > max_rails - count)
+    return fail(PIRN_ERR_INVALID, "%s has %zu rails and %zu spares; allowed: %zu together", what, count, spares, max_rails);
+  for (size_t i = 0; i < spares; ++i) {
+    Result<RailAddress> rail = decode_rail(reader, count + i);
+    if (!rail.is_ok()) return rail.status();
+    metadata.rails.push_back(rail.take());
+    metadata.rails.back().spare = true;
   }
   return metadata;
 }

@@ -25,6 +25,8 @@ constexpr size_t max_blob = 7168;  // fits a hello in one control frame
 // Metadata::features: what the endpoint understands beyond the first libraries of version 1.
 constexpr uint32_t feature_window_update = 1;  // window_update, window_want, and no_key in a window blob
 
+constexpr uint32_t feature_spares = 2;         // rails that are spares, and pings that say which rail they are from
+
 constexpr uint64_t no_key = UINT64_MAX;  // as libfabric's: the window is not registered on that rail, its owner is to be asked
 
 struct RailAddress {
@@ -32,6 +34,7 @@ struct RailAddress {
   std::string protocol;              // libfabric provider in use, <= 31 bytes: both ends must speak the same
   std::vector<std::byte> address;    // libfabric address, <= max_address
   uint64_t link_speed = 0;
+  bool spare = false;                // carries only while none of the others works; they come last, never alone
   bool operator==(const RailAddress &) const = default;
 };
 
@@ -57,7 +60,7 @@ struct WindowBlob {
     uint64_t key = 0;                // or no_key
     bool operator==(const RailKey &) const = default;
   };
-  std::vector<RailKey> rails;        // one per rail of the owner's metadata, same order
+  std::vector<RailKey> rails;        // one per rail of the owner's metadata that is no spare, same order
   bool operator==(const WindowBlob &) const = default;
 };
 

@@ -87,9 +87,14 @@ void run_send(Endpoint &target, const Part &data) {
   fill_receive(target, receive, data.base, data.length);
 }
 
+bool concerns(const std::set<uint32_t> &endpoints, const Operation &operation) {
+  return endpoints.count(0) || endpoints.count(operation.to) ||
+         (current->both_ways && endpoints.count(operation.from->number));
+}
+
 void run(Operation &operation) {
   Endpoint *target = live_endpoint(operation.to);
-  bool severed = current->cut.count(0) || current->cut.count(operation.to);
+  bool severed = concerns(current->cut, operation);
   int error = operation.error, provider_error = operation.provider_error;
   if (!error && (!target || severed)) error = FI_ENOTCONN;
   if (!error && operation.kind == Kind::send)
@@ -104,8 +109,8 @@ void run(Operation &operation) {
 
 bool may_run(const Operation &operation, const Queue &queue) {
   if (operation.from->queue != &queue || queue.full()) return false;
-  if (current->cut.count(0) || current->cut.count(operation.to)) return true;
-  if (current->hung.count(0) || current->hung.count(operation.to)) return false;
+  if (concerns(current->cut, operation)) return true;
+  if (concerns(current->hung, operation)) return false;
   return !current->holding || operation.released;
 }
 

@@ -143,6 +143,11 @@ void FakeFabric::mend(uint32_t endpoint) {
   state_->update_mode();
 }
 
+void FakeFabric::both_ways(bool on) {
+  Guard guard(state_->lock);
+  state_->both_ways = on;
+}
+
 void FakeFabric::dead_is_again(bool on) {
   Guard guard(state_->lock);
   state_->dead_again = on;

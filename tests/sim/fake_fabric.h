@@ -104,6 +104,7 @@ class FakeFabric {
   void hang(uint32_t endpoint);                              // operations on it stay in flight for ever
   void cut(uint32_t endpoint);                               // operations on it fail with ENOTCONN
   void mend(uint32_t endpoint);                              // ends hang and cut
+  void both_ways(bool on);                                   // hang and cut concern what an endpoint starts, too
   void dead_is_again(bool on);                               // posts to a closed endpoint: EAGAIN for ever, not ENOTCONN
   void fail_queue(int error);                                // the next read of a completion queue returns -error
   void fail_event(int error, int provider_error);            // an error on every event queue

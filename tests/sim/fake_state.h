@@ -169,6 +169,7 @@ struct FakeFabric::State {
   std::mt19937_64 reorder_random;
   bool holding = false;
   std::set<uint32_t> hung, cut;  // 0: all
+  bool both_ways = false;        // these are meant of initiators, too
   bool dead_again = false, address_lost = false;
   int registration_error = 0;
   int queue_error = 0, event_error = 0, event_provider_error = 0;

@@ -82,6 +82,21 @@ void far__listed_nics__those_that_others_are_nearer_than(void **) {
   assert_true(far(p4d, topo::Place::in_domain(0), {}).empty());
 }
 
+void spares__of_the_same_fabric_only__and_none_of_ip_providers(void **) {
+  const topo::Machine p4d = load("p4d");
+  const topo::Place place = topo::Place::in_domain(0);
+  auto nics = p4d_nics("efa");
+  const std::vector<fabric::Nic> chosen = {nics[0], nics[1]};
+  assert_text(names(spares(p4d, place, nics, chosen, 2)), "cd");
+  assert_text(names(spares(p4d, place, nics, chosen, 1)), "c");
+  assert_text(names(spares(p4d, place, nics, chosen, 0)), "");
+  nics[2].fabric = "IB-0xfe80000000000000 Ethernet";
+  assert_text(names(spares(p4d, place, nics, chosen, 2)), "d");
+  const auto ip = p4d_nics("tcp");
+  assert_text(names(spares(p4d, place, ip, {ip[0]}, 2)), "");
+  assert_text(names(spares(p4d, place, nics, std::vector<fabric::Nic>{}, 2)), "");
+}
+
 void place_named__device_node_or_here__is_that_place(void **) {
   const topo::Machine p4d = load("p4d");
   auto device = place_named(p4d, "90:02.0");
@@ -108,23 +123,27 @@ sim::Persona four_nics() {
 // What the library logs, one line each.
 void collect_log(void *lines, uint32_t, const char *message) { *static_cast<std::string *>(lines) += message; }
 
+std::string spare_setting = "SPARE_NICS=2";
+
 // Opens an endpoint on the fake fabric with the machine that hwloc is told of; the names of its NICs, those of far rails in
-// brackets.
+// brackets, those of spares in square ones.
 std::string opened(const char *nics, std::string *log = nullptr) {
   sim::FakeFabric fake({four_nics()});
   std::string lines;
-  auto context = Context::open({"LOG_LEVEL=info"}, collect_log, log ? log : &lines, fake.calls());
+  auto context = Context::open({"LOG_LEVEL=info", spare_setting}, collect_log, log ? log : &lines, fake.calls());
   if (!context.is_ok()) fail_test("%s", context.error().text.c_str());
   EndpointOptions options;
   options.provider = "cxi";
   options.nics = nics;
+  options.spares = context.value()->settings().spare_nics;
   options.progress = ProgressMode::manual;
   auto endpoint = Endpoint::open(*context.value(), options);
   if (!endpoint.is_ok()) fail_test("%s", endpoint.error().text.c_str());
   std::string out;
   for (size_t i = 0; i < endpoint.value()->nics().size(); ++i) {
     const std::string &name = endpoint.value()->nics()[i].name;
-    out += endpoint.value()->rails()[i]->far() ? "(" + name + ")" : name;
+    core::RailSlot &rail = *endpoint.value()->rails()[i];
+    out += rail.spare() ? "[" + name + "]" : rail.far() ? "(" + name + ")" : name;
   }
   return out;
 }
@@ -144,7 +163,12 @@ void open__thread_bound_to_a_domain__its_nics_unless_listed(void **) {
   setenv("HWLOC_THISSYSTEM", "1", 1);
   bind_to(cpu);
   // The described machine has CPUs 0 to 7; a thread on any other is in none of its domains.
+  assert_text(opened(""), cpu < 4 ? "ab[c][d]" : cpu < 8 ? "cd[a][b]" : "abcd");
+  spare_setting = "SPARE_NICS=1";
+  assert_text(opened(""), cpu < 4 ? "ab[c]" : cpu < 8 ? "cd[a]" : "abcd");
+  spare_setting = "SPARE_NICS=0";
   assert_text(opened(""), cpu < 4 ? "ab" : cpu < 8 ? "cd" : "abcd");
+  spare_setting = "SPARE_NICS=2";
   assert_text(opened("d,a"), cpu < 4 ? "(d)a" : cpu < 8 ? "d(a)" : "da");
   assert_text(opened("a0:01.0"), "d");
   std::string log;
@@ -180,6 +204,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(near__ip_provider_or_one_nic__unchanged),
       cmocka_unit_test(near__nics_that_the_topology_does_not_know__unchanged),
       cmocka_unit_test(far__listed_nics__those_that_others_are_nearer_than),
+      cmocka_unit_test(spares__of_the_same_fabric_only__and_none_of_ip_providers),
       cmocka_unit_test(place_named__device_node_or_here__is_that_place),
       cmocka_unit_test(open__thread_bound_to_a_domain__its_nics_unless_listed),
       cmocka_unit_test(open__topology_cannot_be_read__all_nics),

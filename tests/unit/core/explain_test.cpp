@@ -54,7 +54,7 @@ std::vector<fabric::ProviderFound> p4d_providers() {
 
 Ground ground(const std::vector<fabric::ProviderFound> &providers, const char *provider, const char *nics) {
   return {providers,
-          {provider, nics, false, false},
+          {provider, nics, false, false, nullptr, 0},
           nullptr,
           "",
           {},
@@ -135,6 +135,12 @@ void nics__memory_of_a_node__far_ones_are_not_chosen_and_figures_are_shown(void 
   assert_contains(far, "  NIC a (fe80::1, 0000:10:01.0, 100 Gb/s, same machine): not chosen: it is farther (same machine) "
                        "than the nearest ones (same NUMA node) from NUMA node 1");
   assert_contains(explain_demand(near), "near to: NUMA node 1, to which this thread is bound\n");
+  near.demand.spares = 1;
+  assert_contains(line(nic_lines(near, "efa"), "  NIC a "),
+                  "same machine): chosen as a spare: of the others the next nearest (same machine): it carries only while "
+                  "none of those that are chosen works");
+  assert_contains(line(nic_lines(near, "efa"), "  NIC b "), "not chosen: it is farther");
+  near.demand.spares = 0;
   near.place = {};
   assert_contains(line(nic_lines(near, "efa"), "  NIC a "), "100 Gb/s): chosen: all NICs are equally near");
 }

@@ -59,6 +59,7 @@ void Rig::open(Side &side, const RigOptions &options) {
   opening.progress = ProgressMode::manual;
   NicChoice choice = must(choose(*context, opening), "choice");
   if (!options.far.empty()) choice.far = options.far;
+  choice.spares = options.spares;
   side.endpoint = must(Endpoint::open(*context, opening, std::move(choice)), "endpoint");
   side.memory = random.bytes(options.bytes);
   side.region = must(side.endpoint->register_memory(side.memory.data(), side.memory.size()), "register");

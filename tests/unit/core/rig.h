@@ -32,6 +32,7 @@ struct RigOptions {
   std::string nics_b;  // of B, if it has others
   std::vector<std::string> settings;
   std::vector<bool> far;  // of the NICs of both sides; empty: none
+  size_t spares = 0;       // the last so many NICs of both sides
   size_t bytes = 1 << 20;  // of each side's region
   bool connect = true;
 };

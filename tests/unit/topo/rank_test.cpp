@@ -111,6 +111,64 @@ void rank__device_that_the_topology_does_not_know__all_nics(void **) {
   assert_text(indices(ranking.preferred), "0,1,2,3");
 }
 
+// One word per place: its spares.
+std::string spares_of(const Described &machine, const Place &place, size_t most) {
+  const std::vector<size_t> chosen = rank(machine.machine, place, machine.nics).preferred;
+  return indices(spares(machine.machine, place, machine.nics, chosen, most));
+}
+
+std::string spares_of_all(const Described &machine, size_t most) {
+  std::string out;
+  for (const PciAddress &device : accelerators(machine.machine))
+    out += (out.empty() ? "" : " ") + spares_of(machine, Place::at(device), most);
+  return out;
+}
+
+std::string spares_of_domains(const Described &machine, size_t most) {
+  std::string out;
+  for (uint32_t domain = 0; domain < machine.machine.domains.size(); ++domain)
+    out += (domain == 0 ? "" : " ") + spares_of(machine, Place::in_domain(domain), most);
+  return out;
+}
+
+void spares__each_machine__next_nearest_and_spread_over_places(void **) {
+  const Described p4d = describe(file("p4d"), {"1d0f:efa1"});
+  assert_text(spares_of_all(p4d, 2), "1,2 1,2 0,2 0,2 3,0 3,0 2,0 2,0");
+  assert_text(spares_of_domains(p4d, 2), "2,3 0,1");
+  assert_text(spares_of_domains(p4d, 1), "2 0");
+  assert_text(spares_of_domains(p4d, 0), " ");
+  const Described p5 = describe(file("p5"), {"1d0f:efa1"});
+  assert_text(spares_of_all(p5, 2), "4,5 8,9 12,13 0,1 20,21 24,25 28,29 16,17");
+  assert_text(spares_of_domains(p5, 2), "16,17 0,1");
+  // NICs of the same switch that fall to the neighbour come first.
+  const Described p5en = describe(file("p5en"), {"1d0f:efa2"});
+  assert_text(spares_of_all(p5en, 2), "2,3 0,1 6,7 4,5 10,11 8,9 14,15 12,13");
+  const Described quad = describe(file("gh200-quad"), {"17db:0501"});
+  assert_text(spares_of_all(quad, 2), "1,2 2,3 3,0 0,1");
+  assert_text(spares_of_domains(quad, 2), "1,2 2,3 3,0 0,1");
+  const Described frontier = describe(file("frontier"), {"17db:0501"});
+  assert_text(spares_of_all(frontier, 2), "1,2 1,2 2,3 2,3 3,0 3,0 0,1 0,1");
+  assert_text(spares_of_domains(frontier, 2), "1,2 2,3 3,0 0,1");
+}
+
+// 8 to 11 are the storage NICs, two per package: nearer to memory than the other package's, and yet not taken.
+void spares__dgx_storage_nics__are_never_taken(void **) {
+  const Described dgx = describe(file("dgx-h100"), {"15b3:1021"});
+  assert_text(spares_of_all(dgx, 2), "1,2 2,3 3,0 0,1 5,6 6,7 7,4 4,5");
+  assert_text(spares_of_domains(dgx, 2), "4,5 0,1");
+  assert_text(spares_of_all(dgx, 100),
+              "1,2,3,4,5,6,7 2,3,0,4,5,6,7 3,0,1,4,5,6,7 0,1,2,4,5,6,7 5,6,7,0,1,2,3 "
+              "6,7,4,0,1,2,3 7,4,5,0,1,2,3 4,5,6,0,1,2,3");
+}
+
+void spares__nics_that_the_topology_does_not_know__are_never_taken(void **) {
+  Described p4d = describe(file("p4d"), {"1d0f:efa1"});
+  p4d.nics.push_back(NicAddress{});
+  p4d.nics.push_back(parse_pci_address("00ff:01:00.0"));
+  assert_text(spares_of_domains(p4d, 100), "2,3 0,1");
+  assert_true(spares(p4d.machine, Place{}, {}, {}, 2).empty());
+}
+
 void rank__no_nics__is_empty(void **) {
   const Described machine = describe(file("p4d"), {});
   const Ranking ranking = rank(machine.machine, Place::at(accelerators(machine.machine).front()), machine.nics);
@@ -175,6 +233,9 @@ int main(int argc, char **argv) {
       cmocka_unit_test(rank__memory_that_belongs_to_no_cpus__all_nics),
       cmocka_unit_test(rank__nics_that_the_topology_does_not_know__come_last_but_are_used_when_alone),
       cmocka_unit_test(rank__device_that_the_topology_does_not_know__all_nics),
+      cmocka_unit_test(spares__each_machine__next_nearest_and_spread_over_places),
+      cmocka_unit_test(spares__dgx_storage_nics__are_never_taken),
+      cmocka_unit_test(spares__nics_that_the_topology_does_not_know__are_never_taken),
       cmocka_unit_test(rank__no_nics__is_empty),
       cmocka_unit_test(rank__list_in_any_order__same_nearest_nics_and_none_without),
       cmocka_unit_test(rank__split_among_sharers__every_nearest_nic_is_preferred_by_one),

@@ -113,7 +113,8 @@ void check_window_frames(const std::string &prefix) {
 void check_control(const std::string &prefix) {
   const Bytes ping = golden(prefix + "ping"), pong = golden(prefix + "pong");
   check_header(frame_of(ping), Kind::ping);
-  assert_int_equal(decode_ping(frame_of(ping).body).value().id, 77);
+  assert_true(decode_ping(frame_of(ping).body).value() == Ping{77});
+  assert_true(decode_ping(frame_of(golden(prefix + "ping_rail")).body).value() == (Ping{78, 31}));
   check_header(frame_of(pong), Kind::pong);
   assert_int_equal(decode_ping(frame_of(pong).body).value().id, UINT64_MAX);
   check_header(frame_of(golden(prefix + "ack")), Kind::ack);
@@ -141,8 +142,21 @@ static void encode__every_sample__is_the_golden_file_byte_for_byte(void **) {
 static void decode__golden_blobs__have_the_known_fields(void **) {
   assert_true(decode_metadata(golden("metadata")).value() == sample_metadata());
   assert_true(decode_metadata(golden("metadata_features")).value() == sample_metadata_with_features());
+  assert_true(decode_metadata(golden("metadata_spares")).value() == sample_metadata_with_spares());
   assert_true(decode_window(golden("window")).value() == sample_window());
   assert_true(decode_window(golden("window_on_device")).value() == sample_window_on_device());
+}
+
+// A library without spares reads as this one reads a blob that does not claim to have any.
+static void decode__spares_unknown__are_passed_over(void **) {
+  Bytes blob = golden("metadata_spares");
+  Metadata others = sample_metadata_with_spares();
+  const size_t record = 16 + 2, features = record + get_u16(blob, 16) - 4;
+  put_u32(blob, features, 1);
+  reseal(blob);
+  others.features = 1;
+  others.rails.resize(2);
+  assert_true(decode_metadata(blob).value() == others);
 }
 
 static void decode__golden_frames__have_the_known_fields(void **) {
@@ -154,6 +168,7 @@ static void decode__golden_frames__have_the_known_fields(void **) {
 static void decode__blobs_of_a_newer_peer__skip_the_appended_fields(void **) {
   assert_true(golden("newer_metadata_features").size() > golden("metadata_features").size());
   assert_true(decode_metadata(golden("newer_metadata_features")).value() == sample_metadata_with_features());
+  assert_true(decode_metadata(golden("newer_metadata_spares")).value() == sample_metadata_with_spares());
   assert_true(decode_window(golden("newer_window")).value() == sample_window());
 }
 
@@ -186,6 +201,10 @@ static void decode__bodies_cut_under_a_right_header__are_truncated(void **) {
       Bytes cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length));
       put_u32(cut, 24, static_cast<uint32_t>(length - header_size));
       const Status status = decode_any(cut);
+      if (sample.name == "ping_rail" && length >= header_size + 8) {  // as of who has none to tell
+        assert_true(decode_ping(frame_of(cut).body).value() == Ping{78});
+        continue;
+      }
       assert_int_equal(status.code, PIRN_ERR_INVALID);
       assert_contains(status.text, "is truncated");
     }
@@ -193,11 +212,18 @@ static void decode__bodies_cut_under_a_right_header__are_truncated(void **) {
 }
 
 static void decode__blobs_cut_under_a_right_envelope__are_truncated(void **) {
+  Metadata others = sample_metadata_with_spares();
+  others.rails.resize(2);
+  const size_t without_spares = encode_metadata(others).size() - 16;
   for (const Sample &sample : blob_samples()) {
     const Bytes whole = golden(sample.name);
     for (size_t length = 16; length < whole.size(); ++length) {
       Bytes cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(length));
       reseal(cut);
+      if (sample.name == "metadata_spares" && length == 16 + without_spares) {
+        assert_int_equal(decode_metadata(cut).value().rails.size(), 2);
+        continue;
+      }
       const Status status = sample.name.rfind("window", 0) == 0 ? decode_window(cut).status() : decode_metadata(cut).status();
       assert_int_equal(status.code, PIRN_ERR_INVALID);
       assert_contains(status.text, "truncated");
@@ -212,6 +238,7 @@ int main(int argc, char **argv) {
   const CMUnitTest tests[] = {
       cmocka_unit_test(encode__every_sample__is_the_golden_file_byte_for_byte),
       cmocka_unit_test(decode__golden_blobs__have_the_known_fields),
+      cmocka_unit_test(decode__spares_unknown__are_passed_over),
       cmocka_unit_test(decode__golden_frames__have_the_known_fields),
       cmocka_unit_test(decode__blobs_of_a_newer_peer__skip_the_appended_fields),
       cmocka_unit_test(decode__frames_of_a_newer_peer__skip_the_appended_fields),

@@ -42,12 +42,19 @@ Bytes newer_blob(Bytes blob) {
   at += 9;
   const size_t rails = get_u16(blob, at);
   at += 2;
-  for (size_t i = 0; i < rails; ++i) {
-    const size_t length = get_u16(blob, at);
-    put_u16(blob, at, static_cast<uint16_t>(length + 3 + i));
-    at += 2 + length;
-    insert(blob, at, 3 + i);
-    at += 3 + i;
+  auto extend = [&](size_t records) {
+    for (size_t i = 0; i < records; ++i) {
+      const size_t length = get_u16(blob, at);
+      put_u16(blob, at, static_cast<uint16_t>(length + 3 + i));
+      at += 2 + length;
+      insert(blob, at, 3 + i);
+      at += 3 + i;
+    }
+  };
+  extend(rails);
+  if (at < blob.size()) {  // spares
+    at += 2;
+    extend(get_u16(blob, at - 2));
   }
   insert(blob, at, 21);
   reseal(blob);
@@ -105,6 +112,14 @@ Metadata sample_metadata_with_features() {
   return metadata;
 }
 
+Metadata sample_metadata_with_spares() {
+  Metadata metadata = sample_metadata();
+  metadata.features = 3;
+  metadata.rails.push_back({"cxi", "cxi", {std::byte{5}, std::byte{0}}, 200000000000, true});
+  metadata.rails.push_back({"tcp", "net", to_bytes("another"), 0, true});
+  return metadata;
+}
+
 WindowBlob sample_window() {
   WindowBlob window;
   window.instance = counting<16>(0x10);
@@ -151,6 +166,7 @@ Header sample_header(Kind kind) {
 std::vector<Sample> blob_samples() {
   return {{"metadata", encode_metadata(sample_metadata())},
           {"metadata_features", encode_metadata(sample_metadata_with_features())},
+          {"metadata_spares", encode_metadata(sample_metadata_with_spares())},
           {"window", encode_window(sample_window())},
           {"window_on_device", encode_window(sample_window_on_device())}};
 }
@@ -165,6 +181,7 @@ std::vector<Sample> frame_samples() {
   std::vector<Sample> samples = {{"hello", hello}, {"challenge", challenge}, {"proof", proof}, {"welcome", welcome}};
   auto add = [&](const char *name, auto encode) { samples.push_back({name, control(encode)}); };
   add("ping", [](Out out) { return encode_ping(out, sample_header(Kind::ping), {77}); });
+  add("ping_rail", [](Out out) { return encode_ping(out, sample_header(Kind::ping), {78, 31}); });
   add("pong", [](Out out) { return encode_ping(out, sample_header(Kind::pong), {UINT64_MAX}); });
   add("ack", [](Out out) { return encode_empty(out, sample_header(Kind::ack)); });
   add("notify", [](Out out) { return encode_notify(out, sample_header(Kind::notify), sample_notify()); });

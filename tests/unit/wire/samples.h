@@ -18,6 +18,7 @@ struct Sample {
 
 pirn::wire::Metadata sample_metadata();
 pirn::wire::Metadata sample_metadata_with_features();
+pirn::wire::Metadata sample_metadata_with_spares();
 pirn::wire::WindowBlob sample_window();
 pirn::wire::WindowBlob sample_window_on_device();
 pirn::wire::Hello sample_hello();
