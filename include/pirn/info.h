@@ -61,6 +61,8 @@ typedef struct pirn_affinity_info {
   uint32_t bridges;    /* PCI bridges from the place up to the common one; 0 where that is none */
   uint32_t nearest;    /* 1: no NIC of this provider is nearer */
   uint32_t preferred;  /* 1: the place uses it first; several devices share what is nearest to all of them */
+  uint32_t spare;      /* n > 0: the n-th spare of the place, used while no preferred one works (PIRN_SPARE_NICS) */
+  uint32_t reserved;
 } pirn_affinity_info;
 
 /* One kind of device that pirn can work with. */

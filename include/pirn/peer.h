@@ -26,6 +26,8 @@ typedef struct pirn_peer_info {
   uint64_t in_flight;     /* transfers not yet terminal */
   uint64_t bytes_written; /* to the peer, by completed transfers */
   uint64_t bytes_read;    /* from the peer, by completed transfers */
+  uint32_t spare_rails;   /* of the rails in use: through a spare, here or there, because no other works */
+  uint32_t reserved;
 } pirn_peer_info;
 
 #ifdef __cplusplus

@@ -23,8 +23,18 @@ static bool contains(const std::vector<size_t> &list, size_t index) {
   return std::find(list.begin(), list.end(), index) != list.end();
 }
 
+// 1 for the first, 0 if it is none.
+static uint32_t number_among_spares(const fabric::ProviderFound &provider, size_t index, const topo::Machine &machine,
+                                    const topo::Place &place, uint64_t most) {
+  const std::vector<fabric::Nic> chosen = core::near(machine, place, provider.nics);
+  const std::vector<fabric::Nic> spares = core::spares(machine, place, provider.nics, chosen, most);
+  for (size_t i = 0; i < spares.size(); ++i)
+    if (same_nic(spares[i], provider.nics[index])) return static_cast<uint32_t>(i + 1);
+  return 0;
+}
+
 static pirn_affinity_info affinity_of(const fabric::ProviderFound &provider, size_t index, const topo::Machine &machine,
-                                      const topo::Place &place) {
+                                      const topo::Place &place, uint64_t most_spares) {
   const topo::Ranking ranking = topo::rank(machine, place, core::pci_addresses(provider.nics));
   const topo::Distance &distance = ranking.distances[index];
   const bool preferred = provider.profile->ip_addressed ? index == 0 : contains(ranking.preferred, index);
@@ -34,7 +44,9 @@ static pirn_affinity_info affinity_of(const fabric::ProviderFound &provider, siz
           static_cast<uint32_t>(distance.level),
           distance.climb,
           contains(ranking.nearest, index) ? 1u : 0u,
-          preferred ? 1u : 0u};
+          preferred ? 1u : 0u,
+          number_among_spares(provider, index, machine, place, most_spares),
+          0};
 }
 
 extern "C" {
@@ -132,7 +144,9 @@ pirn_status pirn_info_affinity(pirn_context *context, const char *place, uint64_
       const uint64_t offset = index - first;
       first += provider.nics.size();
       if (index >= first) continue;
-      export_result(affinity_of(provider, offset, machine.value(), from.value()), info);
+      export_result(affinity_of(provider, offset, machine.value(), from.value(),
+                                unwrap(context)->settings().spare_nics),
+                    info);
       return Status::ok();
     }
     return past_end("NIC", index, first);

@@ -220,7 +220,10 @@ uint64_t Endpoint::longest_sleep() const {
 
 bool Endpoint::may_sleep() {
   for (auto &rail : rails_)
-    if (!rail->fabric().may_sleep()) return false;
+    if (!rail->fabric().may_sleep()) {
+      sockets_ready_ = true;  // and spares: it may be one of them
+      return false;
+    }
   return true;
 }
 

@@ -139,6 +139,7 @@ void Endpoint::describe(Peer &peer, pirn_peer_info *info) {
   std::memcpy(info->instance, peer.instance.data(), peer.instance.size());
   info->state = peer.state;
   info->rails = paths_.count_in_use(peer);
+  info->spare_rails = paths_.count_spares_in_use(peer);
   copy_text(info->provider, sizeof(info->provider), rails_.front()->fabric().profile().name);
   copy_text(info->path, sizeof(info->path), route_name(peer.route));
   copy_text(info->address, sizeof(info->address), peer.address);

@@ -37,7 +37,7 @@ class RailSlot {
   ~RailSlot();
 
   fabric::Rail &fabric() { return *fabric_; }
-  std::string name() const { return fabric_->name() + (spare() ? " (spare)" : ""); }  // "cxi/cxi1 (spare)"
+  std::string name() const { return fabric_->name() + (spare() ? " (spare)" : ""); }  // "tcp/eth0", of a spare with " (spare)" behind
   const fabric::Limits &limits() const { return limits_; }
   uint64_t link_speed() const { return link_speed_; }
   uint16_t index() const { return index_; }

@@ -57,7 +57,7 @@ FIELD(pirn_endpoint_params, nics, 24, 8);
 FIELD(pirn_endpoint_params, progress, 32, 4);
 FIELD(pirn_endpoint_params, reserved, 36, 4);
 
-SIZE(pirn_affinity_info, 40);
+SIZE(pirn_affinity_info, 48);
 FIELD(pirn_affinity_info, struct_size, 0, 8);
 FIELD(pirn_affinity_info, provider, 8, 8);
 FIELD(pirn_affinity_info, name, 16, 8);
@@ -65,8 +65,10 @@ FIELD(pirn_affinity_info, distance, 24, 4);
 FIELD(pirn_affinity_info, bridges, 28, 4);
 FIELD(pirn_affinity_info, nearest, 32, 4);
 FIELD(pirn_affinity_info, preferred, 36, 4);
+FIELD(pirn_affinity_info, spare, 40, 4);
+FIELD(pirn_affinity_info, reserved, 44, 4);
 
-SIZE(pirn_peer_info, 168);
+SIZE(pirn_peer_info, 176);
 FIELD(pirn_peer_info, struct_size, 0, 8);
 FIELD(pirn_peer_info, instance, 8, 16);
 FIELD(pirn_peer_info, state, 24, 4);
@@ -77,6 +79,8 @@ FIELD(pirn_peer_info, address, 80, 64);
 FIELD(pirn_peer_info, in_flight, 144, 8);
 FIELD(pirn_peer_info, bytes_written, 152, 8);
 FIELD(pirn_peer_info, bytes_read, 160, 8);
+FIELD(pirn_peer_info, spare_rails, 168, 4);
+FIELD(pirn_peer_info, reserved, 172, 4);
 
 SIZE(pirn_memory, 16);
 FIELD(pirn_memory, address, 0, 8);

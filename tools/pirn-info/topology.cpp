@@ -28,7 +28,7 @@ pirn_affinity_info affinity(pirn_context *context, const std::string &place, uin
 std::string cell(const pirn_affinity_info &info) {
   static const char *const names[] = {"switch", "bridge", "numa", "package", "machine", "-"};
   const std::string name = info.distance < std::size(names) ? names[info.distance] : "?";
-  return name + (info.preferred ? "*" : "");
+  return name + (info.preferred ? "*" : info.spare ? "+" : "");
 }
 
 std::vector<Column> columns_of(const Machine &machine) {
@@ -63,7 +63,7 @@ void print_distances(pirn_context *context, const nlohmann::json &nics, const Ma
     fmt::print("\ndistances\n  no NIC of a usable provider is a PCI device\n");
     return;
   }
-  fmt::print("\ndistances: what the two have in common (* preferred)\n");
+  fmt::print("\ndistances: what the two have in common (* preferred, + spare)\n");
   print_table(rows);
   for (size_t i = 0; i < machine.accelerators.size(); ++i)
     fmt::print("  A{} accelerator {}\n", i, machine.accelerators[i]);
@@ -97,10 +97,12 @@ void print_rails(pirn_context *context, const nlohmann::json &facts) {
   const auto &nics = facts.at("nics");
   for (uint64_t index = 0; index < nics.size(); ++index) {
     const auto &nic = nics[index];
-    if (nic.at("provider") != provider || !affinity(context, "", index).preferred) continue;
+    const pirn_affinity_info info = affinity(context, "", index);
+    if (nic.at("provider") != provider || (!info.preferred && !info.spare)) continue;
     const auto pci = nic.at("pci_address").get<std::string>(), address = nic.at("address").get<std::string>();
-    fmt::print("  {} {} {} {}\n", provider, nic.at("name").get<std::string>(), pci.empty() ? address : pci,
-               speed_text(nic.at("link_speed_bits_per_s").get<uint64_t>()));
+    fmt::print("  {} {} {} {}{}\n", provider, nic.at("name").get<std::string>(), pci.empty() ? address : pci,
+               speed_text(nic.at("link_speed_bits_per_s").get<uint64_t>()),
+               info.spare ? ", a spare: while none of the others works" : "");
   }
 }
 

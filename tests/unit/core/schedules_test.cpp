@@ -24,8 +24,9 @@ struct Slot {
   std::vector<std::byte> expected;  // once ended
 };
 
-RigOptions options() {
+RigOptions options(size_t spares) {
   RigOptions options = several_nics(nics);
+  options.spares = spares;
   options.settings = {"HEARTBEAT=10ms",   "QUIET_TIME=5ms",           "RAIL_TIMEOUT=10ms",
                       "PEER_TIMEOUT=60s", "PEER_CONFIRM_TIMEOUT=60s", "CHUNK_SIZE=4096"};
   options.bytes = 2 * slots * slot_bytes;
@@ -53,7 +54,10 @@ struct Schedule {
   bool ended(uint64_t i);
   void fault();
   void heal() {
-    for (size_t rail = 0; rail < nics; ++rail) rig.fake.mend(rig.number(rig.b, rail));
+    for (size_t rail = 0; rail < nics; ++rail) {
+      rig.fake.mend(rig.number(rig.a, rail));
+      rig.fake.mend(rig.number(rig.b, rail));
+    }
     rig.fake.again_every(0, 0);
     rig.fake.reorder(0);
     rig.fake.release();
@@ -91,7 +95,9 @@ bool Schedule::ended(uint64_t i) {
 
 void Schedule::fault() {
   ++faults;
-  uint32_t victim = rig.number(rig.b, rig.random.between(0, nics - 1));
+  // A NIC among spares fails in both directions, here or there.
+  const bool here = rig.a.endpoint->spares() > 0 && rig.random.between(0, 1) == 0;
+  uint32_t victim = rig.number(here ? rig.a : rig.b, rig.random.between(0, nics - 1));
   switch (rig.random.between(0, 8)) {
     case 0:
     case 1: rig.fake.cut(victim); break;
@@ -130,13 +136,15 @@ void Schedule::run() {
   heal();
 }
 
-void schedules__random_faults_on_four_rails__bytes_are_exact_or_the_error_is_honest(void **) {
+// `spares` of the NICs are some.
+void run_schedules(size_t spares) {
   const char *wish = std::getenv("PIRN_TEST_SCHEDULES");
   uint64_t count = wish ? std::strtoull(wish, nullptr, 10) : 200;
   constexpr uint64_t per_rig = 50;
-  uint64_t well = 0, otherwise = 0, faults = 0;
+  uint64_t well = 0, otherwise = 0, faults = 0, carried = 0;
   for (uint64_t done = 0; done < count;) {
-    Rig rig(options());
+    Rig rig(options(spares));
+    rig.fake.both_ways(spares > 0);
     for (uint64_t i = 0; i < per_rig && done < count; ++i, ++done) {
       Schedule schedule(rig);
       schedule.run();
@@ -145,18 +153,26 @@ void schedules__random_faults_on_four_rails__bytes_are_exact_or_the_error_is_hon
       faults += schedule.faults;
       assert_true(rig.until([&] { return rig.a.peer->state == PIRN_PEER_UP; }));
     }
+    for (const Path &path : rig.a.peer->paths)
+      if (path.spares > 0) carried += path.moved;
   }
-  std::printf("%llu schedules, %llu faults: %llu transfers ended well, %llu otherwise\n",
+  std::printf("%llu schedules, %llu faults: %llu transfers ended well, %llu otherwise; %llu bytes by spares\n",
               static_cast<unsigned long long>(count), static_cast<unsigned long long>(faults),
-              static_cast<unsigned long long>(well), static_cast<unsigned long long>(otherwise));
+              static_cast<unsigned long long>(well), static_cast<unsigned long long>(otherwise),
+              static_cast<unsigned long long>(carried));
   assert_true(well > count && faults > 0);
+  assert_true((carried > 0) == (spares > 0));
 }
+
+void schedules__random_faults_on_four_rails__bytes_are_exact_or_the_error_is_honest(void **) { run_schedules(0); }
+void schedules__one_near_nic_and_three_spares__bytes_are_exact_or_the_error_is_honest(void **) { run_schedules(3); }
 
 }  // namespace
 
 int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(schedules__random_faults_on_four_rails__bytes_are_exact_or_the_error_is_honest),
+      cmocka_unit_test(schedules__one_near_nic_and_three_spares__bytes_are_exact_or_the_error_is_honest),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
