@@ -30,36 +30,67 @@ bool plausible_address(uint32_t format, const std::byte *bytes, size_t length, s
 
 }  // namespace
 
-Result<FabricAddress> Rail::insert(std::span<const std::byte> address) {
+Result<fi_addr_t> Rail::State::insert(const std::string &bytes) {
   // A copy: aligned, and with a terminator behind a string that lacks one.
   alignas(16) std::byte copy[FI_NAME_MAX + 1] = {};
-  if (!address.empty() && address.size() <= FI_NAME_MAX) memcpy(copy, address.data(), address.size());
+  memcpy(copy, bytes.data(), bytes.size());
+  fi_addr_t out = FI_ADDR_UNSPEC;
+  int rc = fi_av_insert(av.get(), copy, 1, &out, 0, nullptr);
+  if (rc != 1 || out == FI_ADDR_NOTAVAIL) return step_failed("fi_av_insert", rc < 0 ? rc : -FI_EINVAL);
+  return out;
+}
+
+Status Rail::State::insert_again() {
+  numbers.clear();
+  for (const auto &[bytes, number] : inserted) {
+    auto out = insert(bytes);
+    if (!out.is_ok()) return out.status();
+    addresses[number].provider = out.value();
+    numbers[out.value()] = number;
+  }
+  return Status::ok();
+}
+
+Result<FabricAddress> Rail::insert(std::span<const std::byte> address) {
+  State &s = *state_;
   if (address.empty() || address.size() > FI_NAME_MAX ||
-      !plausible_address(state_->info->addr_format, copy, address.size(), state_->address.size()))
-    return fail(PIRN_ERR_INVALID, "%s: an address of %zu bytes is not one of this fabric's", state_->name.c_str(),
+      !plausible_address(s.info->addr_format, address.data(), address.size(), s.address.size()))
+    return fail(PIRN_ERR_INVALID, "%s: an address of %zu bytes is not one of this fabric's", s.name.c_str(),
                 address.size());
   std::string bytes(reinterpret_cast<const char *>(address.data()), address.size());
-  if (auto known = state_->inserted.find(bytes); known != state_->inserted.end()) {
-    ++state_->users[known->second].count;
+  if (auto known = s.inserted.find(bytes); known != s.inserted.end()) {
+    ++s.addresses[known->second].users;
     return FabricAddress{known->second};
   }
-  fi_addr_t peer = FI_ADDR_UNSPEC;
-  int rc = fi_av_insert(state_->av.get(), copy, 1, &peer, 0, nullptr);
-  if (rc != 1 || peer == FI_ADDR_NOTAVAIL) return state_->step_failed("fi_av_insert", rc < 0 ? rc : -FI_EINVAL);
+  auto out = s.insert(bytes);
+  if (!out.is_ok()) return out.status();
   // Addresses that differ in padding only may be one to the provider.
-  AddressUsers &users = state_->users[peer];
-  users.spellings.push_back(state_->inserted.emplace(std::move(bytes), peer).first);
-  ++users.count;
-  return FabricAddress{peer};
+  auto known = s.numbers.find(out.value());
+  if (known == s.numbers.end()) {
+    if (s.unused.empty()) {
+      s.unused.push_back(s.addresses.size());
+      s.addresses.emplace_back();
+    }
+    known = s.numbers.emplace(out.value(), s.unused.back()).first;
+    s.addresses[s.unused.back()].provider = out.value();
+    s.unused.pop_back();
+  }
+  const FabricAddress number = known->second;
+  s.addresses[number].spellings.push_back(s.inserted.emplace(std::move(bytes), number).first);
+  ++s.addresses[number].users;
+  return FabricAddress{number};
 }
 
 void Rail::remove(FabricAddress peer) {
-  auto users = state_->users.find(peer);
-  if (users == state_->users.end() || --users->second.count > 0) return;
-  for (auto spelling : users->second.spellings) state_->inserted.erase(spelling);
-  state_->users.erase(users);
-  fi_addr_t address = peer;
-  fi_av_remove(state_->av.get(), &address, 1, 0);
+  State &s = *state_;
+  if (peer >= s.addresses.size() || s.addresses[peer].users == 0 || --s.addresses[peer].users > 0) return;
+  Address &address = s.addresses[peer];
+  for (auto spelling : address.spellings) s.inserted.erase(spelling);
+  address.spellings.clear();
+  fi_addr_t out = address.provider;
+  s.numbers.erase(out);
+  s.unused.push_back(peer);
+  fi_av_remove(s.av.get(), &out, 1, 0);
 }
 
 }  // namespace pirn::fabric

@@ -65,6 +65,26 @@ Status Rail::State::renew_queue() {
   return status;
 }
 
+// The old one is closed last, so that there is always one to read. Keys stay where they are ours to choose; where the
+// provider chooses them the domain stays, for peers would have to be told.
+Status Rail::State::renew_domain() {
+  if (!nic.profile->domain_goes_with_endpoint || provider_keys || endpoint_registrations) return renew_queue();
+  close_registrations();
+  Fid<fid_domain> old_domain = std::move(domain);
+  Fid<fid_av> old_av = std::move(av);
+  Fid<fid_cq> old_cq = std::move(cq);
+  int old_fd = wait_fd;
+  if (Status status = open_domain(); !status.is_ok()) {
+    cq = std::move(old_cq);
+    av = std::move(old_av);
+    domain = std::move(old_domain);
+    wait_fd = old_fd;
+    return status;
+  }
+  if (Status status = insert_again(); !status.is_ok()) return status;
+  return reopen_registrations();
+}
+
 Status Rail::State::read_address() {
   std::byte buffer[FI_NAME_MAX * 2];
   size_t length = sizeof buffer;
@@ -81,7 +101,7 @@ Status Rail::reset(bool *address_changed) {
   if (s.endpoint_registrations) s.close_registrations();
   s.ep.reset();
   drain(s.cq.get());
-  if (Status renewed = s.renew_queue(); !renewed.is_ok()) return renewed;
+  if (Status renewed = s.renew_domain(); !renewed.is_ok()) return renewed;
 
   // An address with its port is enough for IP providers; shm and its like derive a new name from it unless told. If the
   // address is taken by now, any will do.

@@ -24,6 +24,8 @@ struct Profile {
   bool needs_event_queue;                // open and bind an EQ to every endpoint
   bool checks_offsets_only;              // checks keys and rights only with offset addressing: never offer virtual
   bool queue_goes_with_endpoint;         // a queue that outlives its endpoint still refers to it: reset opens both anew
+  // An endpoint closed in the midst of its work may spoil what others of its domain share: reset opens the domain anew.
+  bool domain_goes_with_endpoint;
   bool ip_addressed;                     // a NIC is an interface with one IP address; loopback and link-local rank last
   // Environment that must hold before libfabric opens the provider, applied only when unset; name and value in turn,
   // NULL-terminated; or NULL.

@@ -89,14 +89,9 @@ Status Rail::State::open_queue(uint64_t max_in_flight) {
   return step_failed("fi_cq_open", rc);
 }
 
-Status Rail::State::open_objects() {
-  fid_fabric *raw_fabric = nullptr;
-  int rc = calls.fabric(info->fabric_attr, &raw_fabric, nullptr);
-  if (rc) return step_failed("fi_fabric", rc);
-  fabric.reset(raw_fabric);
-
+Status Rail::State::open_domain() {
   fid_domain *raw_domain = nullptr;
-  rc = fi_domain(fabric.get(), info.get(), &raw_domain, nullptr);
+  int rc = fi_domain(fabric.get(), info.get(), &raw_domain, nullptr);
   if (rc) return step_failed("fi_domain", rc);
   domain.reset(raw_domain);
 
@@ -106,8 +101,15 @@ Status Rail::State::open_objects() {
   rc = fi_av_open(domain.get(), &av_attr.attr, &raw_av, nullptr);
   if (rc) return step_failed("fi_av_open", rc);
   av.reset(raw_av);
+  return open_queue(most_in_flight);
+}
 
-  if (Status status = open_queue(most_in_flight); !status.is_ok()) return status;
+Status Rail::State::open_objects() {
+  fid_fabric *raw_fabric = nullptr;
+  int rc = calls.fabric(info->fabric_attr, &raw_fabric, nullptr);
+  if (rc) return step_failed("fi_fabric", rc);
+  fabric.reset(raw_fabric);
+  if (Status status = open_domain(); !status.is_ok()) return status;
   if (nic.profile->needs_event_queue) {
     Grown<fi_eq_attr> eq_attr;
     eq_attr.attr.wait_obj = FI_WAIT_NONE;

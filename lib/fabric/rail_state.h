@@ -41,9 +41,11 @@ struct Registration {
   uint32_t remote_access = 0;
 };
 
-struct AddressUsers {
-  std::vector<std::map<std::string, fi_addr_t>::iterator> spellings;
-  size_t count = 0;  // of insert() less those of remove()
+// An address in use, by its FabricAddress.
+struct Address {
+  fi_addr_t provider = FI_ADDR_NOTAVAIL;  // the provider's number for it, of the domain of now
+  std::vector<std::map<std::string, FabricAddress>::iterator> spellings;
+  size_t users = 0;  // of insert() less those of remove()
 };
 
 struct Rail::State {
@@ -63,8 +65,10 @@ struct Rail::State {
   int wait_fd = -1;
   std::vector<std::byte> address;
   Registration *registrations = nullptr;
-  std::map<std::string, fi_addr_t> inserted;  // by their bytes
-  std::unordered_map<fi_addr_t, AddressUsers> users;
+  std::map<std::string, FabricAddress> inserted;  // by their bytes
+  std::vector<Address> addresses;
+  std::vector<FabricAddress> unused;  // of these
+  std::unordered_map<fi_addr_t, FabricAddress> numbers;
 
   // Destroyed in reverse: the endpoint first, the fabric last.
   Fid<fid_fabric> fabric;
@@ -82,6 +86,7 @@ struct Rail::State {
   Status step_failed(const char *step, ssize_t rc) const;
 
   Status open_objects();  // rail.cpp
+  Status open_domain();   // with what hangs on it, but no endpoint
   Status open_queue(uint64_t max_in_flight);
   void read_back_limits();
 
@@ -91,8 +96,12 @@ struct Rail::State {
   Status read_address();
   // Without an endpoint only. The descriptor to wait on may become another one.
   Status renew_queue();
+  Status renew_domain();
 
   void check_events(Status *failure);  // completion.cpp
+
+  Result<fi_addr_t> insert(const std::string &bytes);  // addresses.cpp
+  Status insert_again();  // all of them, into a new address vector
 
   Status attach(Registration &registration);  // mr.cpp
   void close_registrations();

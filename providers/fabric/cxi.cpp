@@ -26,6 +26,7 @@ const Profile cxi_profile = {
     .needs_event_queue = false,
     .checks_offsets_only = false,
     .queue_goes_with_endpoint = false,
+    .domain_goes_with_endpoint = false,
     .ip_addressed = false,
     .environment = environment,
     .unfit_from = 0,

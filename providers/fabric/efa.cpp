@@ -31,6 +31,7 @@ const Profile efa_profile = {
     .needs_event_queue = true,
     .checks_offsets_only = false,
     .queue_goes_with_endpoint = false,
+    .domain_goes_with_endpoint = false,
     .ip_addressed = false,
     .environment = environment,
     .unfit_from = 0,

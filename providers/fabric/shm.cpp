@@ -27,6 +27,7 @@ const Profile shm_profile = {
     .needs_event_queue = false,
     .checks_offsets_only = true,
     .queue_goes_with_endpoint = false,
+    .domain_goes_with_endpoint = false,
     .ip_addressed = false,
     .environment = nullptr,
     .unfit_from = 2,

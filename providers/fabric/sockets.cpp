@@ -20,6 +20,7 @@ const Profile sockets_profile = {
     .needs_event_queue = false,
     .checks_offsets_only = false,
     .queue_goes_with_endpoint = false,
+    .domain_goes_with_endpoint = false,
     .ip_addressed = true,
     .environment = nullptr,
     .unfit_from = 0,

@@ -35,6 +35,7 @@ const Profile verbs_profile = {
     .needs_event_queue = false,
     .checks_offsets_only = false,
     .queue_goes_with_endpoint = true,
+    .domain_goes_with_endpoint = false,
     .ip_addressed = false,
     .environment = environment,
     .unfit_from = 0,

@@ -222,7 +222,7 @@ void reset__every_persona__address_and_keys_stay_and_operations_in_flight_vanish
   }
 }
 
-void reset__queue_that_goes_with_its_endpoint__is_another_one_and_works(void **) {
+void reset__queue_that_goes_with_its_endpoint_or_domain__is_another_one_and_works(void **) {
   for (const Kind &kind : kinds) {
     Setup setup(kind);
     const int descriptor = setup.pair.target->wait_fd();
@@ -234,8 +234,9 @@ void reset__queue_that_goes_with_its_endpoint__is_another_one_and_works(void **)
 
     // The new one was opened before the old one was closed, so equal numbers mean the same queue.
     const bool renewed = setup.pair.target->wait_fd() != descriptor;
-    assert_int_equal(renewed, find_profile(kind.profile)->queue_goes_with_endpoint);
-    assert_int_equal(renewed, strcmp(kind.profile, "verbs") == 0);
+    const Profile &profile = *find_profile(kind.profile);
+    assert_int_equal(renewed, profile.queue_goes_with_endpoint || profile.domain_goes_with_endpoint);
+    assert_int_equal(renewed, strcmp(kind.profile, "verbs") == 0 || strcmp(kind.profile, "tcp") == 0);
     assert_true(setup.pair.target->wait_fd() >= 0);
     assert_int_equal(setup.fake.live_objects(), objects);
   }
@@ -484,7 +485,7 @@ int main() {
       cmocka_unit_test(access__not_granted_or_out_of_bounds__is_the_providers_error_and_moves_nothing),
       cmocka_unit_test(send__every_persona__receiver_gets_bytes_length_and_kind),
       cmocka_unit_test(reset__every_persona__address_and_keys_stay_and_operations_in_flight_vanish),
-      cmocka_unit_test(reset__queue_that_goes_with_its_endpoint__is_another_one_and_works),
+      cmocka_unit_test(reset__queue_that_goes_with_its_endpoint_or_domain__is_another_one_and_works),
       cmocka_unit_test(reset__address_is_not_kept__says_so_and_peers_can_insert_the_new_one),
       cmocka_unit_test(reset__provider_keys_bound_to_the_endpoint__keys_are_others_and_the_address_is_not),
       cmocka_unit_test(post__queue_is_full__is_again_until_a_completion_is_taken),

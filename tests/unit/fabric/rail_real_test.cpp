@@ -6,7 +6,9 @@
 #include <poll.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstring>
+#include <memory>
 
 using namespace pirn;
 using namespace pirn::fabric;
@@ -333,6 +335,64 @@ void reset__with_operations_in_flight__nothing_is_reported_and_memory_is_quiet(v
   for (unsigned char byte : sink.bytes) assert_int_equal(byte, 0xc3);
 }
 
+void read_until_it_works(RailPair &pair, Block &into, const RemotePart &part) {
+  for (uint64_t end = now_ns() + 10 * ns_per_s; now_ns() < end;) {
+    OneRma op(into, 0, part, pair.to_target);
+    int error = 0;
+    assert_int_equal(pair.post([&] { return pair.initiator->read(op.rma, &error); }), PostResult::posted);
+    const Completion done = pair.next();
+    assert_ptr_equal(done.work, &op.work);
+    if (!done.error) return;
+  }
+  fail_msg("no read succeeded within 10 s");
+}
+
+// Bytes of the first read are here, and those of the last are not.
+void reset__in_the_midst_of_reads__later_ones_complete_once_with_their_bytes(void **) {
+  constexpr size_t count = 4, each = 8 << 20, little = 100000;
+  auto random = generator();
+  RailPair pair = open_pair();
+  Block sink(*pair.initiator, count * each, 0, random), source(*pair.target, count * each, remote_read, random);
+  run_read(pair, sink, 0, source.part(0, 1));
+  for (int round = 0; round < 3; round++) {
+    int error = 0;
+    std::vector<std::unique_ptr<OneRma>> cut, later;
+    memset(sink.bytes.data(), ~source.bytes[0], sink.bytes.size());
+    for (size_t i = 0; i < count; i++) {
+      cut.push_back(std::make_unique<OneRma>(sink, i * each, source.part(i * each, each), pair.to_target));
+      assert_int_equal(pair.post([&] { return pair.initiator->read(cut[i]->rma, &error); }), PostResult::posted);
+    }
+    for (uint64_t end = now_ns() + 10 * ns_per_s; sink.bytes[0] != source.bytes[0] && now_ns() < end;) {
+      pair.poll_initiator();
+      pair.poll_target();
+    }
+    assert_int_equal(sink.bytes[0], source.bytes[0]);
+    bool changed = true;
+    require(pair.initiator->reset(&changed), "reset");
+    assert_false(changed);
+    pair.initiator_completions.clear();
+    read_until_it_works(pair, sink, source.part(0, 1));
+
+    memset(sink.bytes.data(), 0, sink.bytes.size());
+    for (size_t i = 0; i < count; i++) {
+      later.push_back(std::make_unique<OneRma>(sink, i * each, source.part(i * each, little), pair.to_target));
+      assert_int_equal(pair.post([&] { return pair.initiator->read(later[i]->rma, &error); }), PostResult::posted);
+    }
+    std::vector<const Work *> done;
+    for (size_t i = 0; i < count; i++) {
+      Completion completion = pair.next();
+      assert_int_equal(completion.error, 0);
+      done.push_back(completion.work);
+      const auto which = std::find_if(later.begin(), later.end(), [&](auto &op) { return &op->work == completion.work; });
+      assert_true(which != later.end());
+      const auto at = static_cast<size_t>(which - later.begin()) * each;
+      assert_memory_equal(sink.bytes.data() + at, source.bytes.data() + at, little);
+    }
+    std::sort(done.begin(), done.end());
+    assert_true(std::unique(done.begin(), done.end()) == done.end());
+  }
+}
+
 void write__offset_beyond_four_gib__lands_there(void **) {
   auto random = generator();
   RailPair pair = open_pair();
@@ -440,7 +500,11 @@ int main(int argc, char **argv) {
       cmocka_unit_test(reset__with_operations_in_flight__nothing_is_reported_and_memory_is_quiet),
       cmocka_unit_test(reset__of_the_target__address_and_keys_stay_and_writes_work_again),
   };
+  // And below rxm, fi_close of 1.17 crashes in the midst of reads.
+  const CMUnitTest cut[] = {cmocka_unit_test(reset__in_the_midst_of_reads__later_ones_complete_once_with_their_bytes)};
   int failed = cmocka_run_group_tests(tests, nullptr, nullptr);
-  if (strcmp(provider_name, "shm") != 0) failed += cmocka_run_group_tests(in_use, nullptr, nullptr);
+  const bool shm = strcmp(provider_name, "shm") == 0, rxm = strcmp(provider_name, "tcp;ofi_rxm") == 0;
+  if (!shm) failed += cmocka_run_group_tests(in_use, nullptr, nullptr);
+  if (!shm && !rxm) failed += cmocka_run_group_tests(cut, nullptr, nullptr);
   return failed;
 }
