@@ -47,7 +47,7 @@ fi_info *ask(const char *provider, fi_ep_type type) {
   fi_info *hints = fi_allocinfo(), *list = nullptr, *found = nullptr;
   if (!hints) return nullptr;
   hints->caps = FI_MSG | FI_RMA | FI_READ | FI_WRITE | FI_REMOTE_READ | FI_REMOTE_WRITE;
-  hints->mode = FI_CONTEXT | FI_CONTEXT2;
+  hints->mode = 0;  // contexts are numbers (context_of)
   hints->ep_attr->type = type;
   hints->domain_attr->threading = FI_THREAD_SAFE;
   hints->addr_format = FI_SOCKADDR_IN;

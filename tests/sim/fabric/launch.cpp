@@ -53,7 +53,7 @@ ssize_t launch_rma(Request &request, const Remote &remote) {
   message.addr = request.peer;
   message.rma_iov = &part;
   message.rma_iov_count = 1;
-  message.context = &request.inner_context;
+  message.context = context_of(request);
   message.data = request.data;
   if (endpoint.connection && (request.flags & FI_REMOTE_CQ_DATA)) return launch_write_with_data(request, message);
   if (request.kind == Kind::read) return fi_readmsg(endpoint.inner, &message, FI_COMPLETION);
@@ -67,7 +67,7 @@ ssize_t launch_send(Request &request) {
   message.msg_iov = request.local;
   message.iov_count = request.parts;
   message.addr = request.peer;
-  message.context = &request.inner_context;
+  message.context = context_of(request);
   message.data = request.data;
   uint64_t flags = FI_COMPLETION | (request.flags & FI_REMOTE_CQ_DATA);
   if (request.endpoint->connection) flags |= FI_DELIVERY_COMPLETE;  // acknowledged by the target's NIC

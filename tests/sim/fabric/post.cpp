@@ -150,7 +150,8 @@ void take_copy(Request &request) {
 
 Request *new_request(Endpoint &endpoint, const Post &post, Queue &queue, uint64_t length) {
   auto *request = new Request();
-  endpoint.domain->live.insert(request);
+  request->number = ++endpoint.domain->last_number;
+  endpoint.domain->live[request->number] = request;
   request->kind = post.kind;
   request->endpoint = &endpoint;
   request->queue = &queue;
@@ -182,7 +183,7 @@ ssize_t post_receive(Endpoint &endpoint, Request *request) {
   message.msg_iov = request->local;
   message.iov_count = request->parts;
   message.addr = FI_ADDR_UNSPEC;
-  message.context = &request->inner_context;
+  message.context = context_of(*request);
   if (ssize_t rc = fi_recvmsg(endpoint.inner, &message, FI_COMPLETION)) {
     drop(*endpoint.domain, request);
     return rc;

@@ -43,15 +43,20 @@ void assign(Request &request, Queue &queue) {
   queue.committed++;
 }
 
+// Null: it was handed back before. The inner provider (net of libfabric 1.17) reports some twice when a connection ends.
+Request *request_of(const Domain &domain, const void *context) {
+  auto found = domain.live.find(reinterpret_cast<uint64_t>(context));
+  return found == domain.live.end() ? nullptr : found->second;
+}
+
 void take_error(Queue &queue) {
   struct {
     fi_cq_err_entry entry;
     char grown[128];  // newer libfabrics write more
   } error = {};
   if (fi_cq_readerr(queue.inner, &error.entry, 0) < 0 || !error.entry.op_context) return;
-  auto *request = static_cast<Request *>(error.entry.op_context);
-  // An endpoint that closes has some of its operations reported twice by the inner provider (net of libfabric 1.17).
-  if (!queue.domain->live.count(request)) return;
+  Request *request = request_of(*queue.domain, error.entry.op_context);
+  if (!request) return;
   assign(*request, queue);
   finish(request, error_of(*request, error.entry), error.entry.len);
 }
@@ -62,7 +67,8 @@ void take(Queue &queue, const fi_cq_data_entry &entry) {
     queue.committed++;
     return;
   }
-  auto *request = static_cast<Request *>(entry.op_context);
+  Request *request = request_of(*queue.domain, entry.op_context);
+  if (!request) return;
   uint64_t length = entry.len;
   assign(*request, queue);
   if (request->kind == Kind::receive && (entry.flags & FI_REMOTE_CQ_DATA)) {
@@ -206,7 +212,7 @@ void finish(Request *request, const Fault &fault, uint64_t length) {
 }
 
 void drop(Domain &domain, Request *request) {
-  domain.live.erase(request);
+  domain.live.erase(request->number);
   domain.orphans.erase(request);
   delete request;
 }

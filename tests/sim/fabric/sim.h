@@ -21,6 +21,7 @@
 #include <map>
 #include <mutex>
 #include <set>
+#include <unordered_map>
 #include <vector>
 
 namespace pirn::sim_nic {
@@ -89,9 +90,9 @@ struct Registration {
 
 enum class Kind : uint8_t { write, read, send, receive };
 
-// An operation from its post to its completion. The inner provider's context is its address.
+// An operation from its post to its completion. The inner provider knows it by its number.
 struct Request {
-  fi_context2 inner_context;  // first: what the inner provider hands back
+  uint64_t number;  // never given twice in a domain
   Kind kind;
   Endpoint *endpoint;  // null once that was closed
   Queue *queue;
@@ -172,7 +173,9 @@ struct Domain {
   std::set<Registration *> registrations;
   std::set<Endpoint *> endpoints;
   std::set<Request *> orphans;  // of closed endpoints; the inner provider may still hand them back
-  std::set<Request *> live;     // not yet handed back
+  // Not yet handed back, by their numbers.
+  std::unordered_map<uint64_t, Request *> live;
+  uint64_t last_number = 0;
   // Of connected endpoints: one state of the NIC for all, and one board, which hangs on an endpoint of our own.
   FaultState faults;
   std::unique_ptr<Endpoint> registry;
@@ -221,6 +224,8 @@ BoardView *board_of(Peer &peer);        // addresses.cpp; null: there is no such
 
 fi_ops_msg *message_calls();  // post.cpp
 fi_ops_rma *rma_calls();      // post.cpp
+// What the inner provider hands back for it: no address, which another operation may have by then.
+inline void *context_of(const Request &request) { return reinterpret_cast<void *>(request.number); }
 void start(Request *request);                    // launch.cpp: faults, then to the inner provider
 void kill_nic(Endpoint &endpoint);               // launch.cpp
 void move_on(Endpoint &endpoint);                // launch.cpp: what waits and is due

@@ -67,7 +67,7 @@ ssize_t launch_write_with_data(Request &request, fi_msg_rma &message) {
   }
   request.half_way = true;
   fi_msg note = {};
-  note.context = &request.inner_context;
+  note.context = context_of(request);
   note.data = (request.data & UINT32_MAX) | request.length << length_shift | by_write_bit;
   return fi_sendmsg(endpoint.inner, &note, FI_COMPLETION | FI_DELIVERY_COMPLETE | FI_REMOTE_CQ_DATA);
 }
