@@ -32,9 +32,15 @@ int close_addresses(fid *object) {
     return -FI_EBUSY;
   }
   fi_close(&av->inner->fid);
+  domain->vectors.erase(av);
   domain->children--;
   delete av;
   return 0;
+}
+
+bool insert_inner(AddressVector &av, uint16_t port, fi_addr_t &out) {
+  sockaddr_in address = inner_address(port);
+  return fi_av_insert(av.inner, &address, 1, &out, 0, nullptr) == 1;
 }
 
 int insert_one(AddressVector &av, const void *address, fi_addr_t &out) {
@@ -43,9 +49,16 @@ int insert_one(AddressVector &av, const void *address, fi_addr_t &out) {
     rule_broken(*av.domain->persona, "fi_av_insert of bytes that are no address of this fabric");
     return -FI_EINVAL;
   }
-  sockaddr_in inner = inner_address(port);
-  if (fi_av_insert(av.inner, &inner, 1, &out, 0, nullptr) != 1) return -FI_EINVAL;
+  for (const auto &[known, peer] : av.peers) {
+    if (peer.port != port) continue;
+    out = known;
+    return 0;
+  }
+  fi_addr_t inner = FI_ADDR_NOTAVAIL;
+  if (!insert_inner(av, port, inner)) return -FI_EINVAL;
+  out = av.next++;
   av.peers[out].port = port;
+  av.peers[out].inner = inner;
   tell_boards(av, port, true);
   return 0;
 }
@@ -76,12 +89,9 @@ int remove(fid_av *object, fi_addr_t *peers, size_t count, uint64_t) {
       rule_broken(*av->domain->persona, "fi_av_remove of an address that was not inserted");
       return -FI_EINVAL;
     }
-    uint16_t port = found->second.port;
+    tell_boards(*av, found->second.port, false);
+    fi_av_remove(av->inner, &found->second.inner, 1, 0);
     av->peers.erase(found);
-    bool still_known = false;
-    for (const auto &[address, peer] : av->peers) still_known |= peer.port == port;
-    if (!still_known) tell_boards(*av, port, false);
-    fi_av_remove(av->inner, &peers[i], 1, 0);
   }
   return 0;
 }
@@ -117,6 +127,15 @@ BoardView *board_of(Peer &peer) {
   return peer.board && !peer.board->closed() ? peer.board.get() : nullptr;
 }
 
+int open_inner(AddressVector &av) {
+  fi_av_attr attr = {};
+  attr.type = FI_AV_TABLE;
+  if (int rc = fi_av_open(av.domain->inner, &attr, &av.inner, nullptr)) return rc;
+  for (auto &[address, peer] : av.peers)
+    if (!insert_inner(av, peer.port, peer.inner)) return -FI_EINVAL;
+  return 0;
+}
+
 int open_addresses(fid_domain *object, fi_av_attr *attr, fid_av **out, void *context) {
   static fi_ops operations = [] {
     fi_ops o = no_operations();
@@ -139,10 +158,9 @@ int open_addresses(fid_domain *object, fi_av_attr *attr, fid_av **out, void *con
   Guard guard(*domain);
   if (attr && (attr->name || (attr->flags & FI_EVENT))) return -FI_ENOSYS;
   auto av = std::make_unique<AddressVector>();
-  fi_av_attr inner = {};
-  inner.type = FI_AV_TABLE;
-  if (int rc = fi_av_open(domain->inner, &inner, &av->inner, nullptr)) return rc;
   av->domain = domain;
+  if (int rc = open_inner(*av)) return rc;
+  domain->vectors.insert(av.get());
   domain->children++;
   av->fid.fid = {FI_CLASS_AV, context, &operations};
   av->fid.ops = &calls;

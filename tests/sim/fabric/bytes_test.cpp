@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <set>
 
 using namespace pirn::sim_nic;
 
@@ -75,6 +76,49 @@ void read__random_sizes_and_offsets__local_buffer_holds_exactly_those_bytes(void
   }
 
   assert_memory_equal(into.bytes.data(), expected.data(), expected.size());
+}
+
+void post_read(Pair &pair, Buffer &into, Buffer &from, size_t at, size_t length, fi_context2 *context) {
+  ssize_t rc = -FI_EAGAIN;
+  for (int i = 0; i < 1000000 && rc == -FI_EAGAIN; i++)
+    rc = fi_read(pair.initiator.ep, into.bytes.data() + at, length, into.descriptor(), pair.to_target,
+                 from.remote_address(at), from.key(), context);
+  assert_int_equal(rc, 0);
+}
+
+// Bytes of the first read are here, and those of the last are not.
+void close__in_the_midst_of_reads__those_of_the_next_endpoint_complete_once(void **) {
+  constexpr size_t count = 4, each = 8 << 20, little = 100000;
+  Pair pair(fabric);
+  Buffer into(pair.initiator, count * each, both_local, false), from(pair.target, count * each, both_remote);
+  for (int round = 0; round < 3; round++) {
+    fi_context2 cut[count], later[count];
+    into.bytes[0] = static_cast<unsigned char>(~from.bytes[0]);
+    for (size_t i = 0; i < count; i++) post_read(pair, into, from, i * each, each, &cut[i]);
+    Result result;
+    for (int i = 0; i < 1000000 && into.bytes[0] != from.bytes[0]; i++) {
+      pair.initiator.poll(result);
+      pair.target.poll(result);
+    }
+    assert_int_equal(into.bytes[0], from.bytes[0]);
+    pair.initiator.close_endpoint();
+    while (pair.initiator.poll(result)) {
+    }
+    pair.initiator.open_endpoint();
+    pair.target.insert(pair.initiator.address());
+
+    std::fill(into.bytes.begin(), into.bytes.end(), 0);
+    for (size_t i = 0; i < count; i++) post_read(pair, into, from, i * each, little, &later[i]);
+    std::set<void *> done;
+    for (size_t i = 0; i < count; i++) {
+      result = pair.initiator.next(&pair.target);
+      assert_int_equal(result.error, 0);
+      const auto which = static_cast<size_t>(static_cast<fi_context2 *>(result.context) - later);
+      assert_true(which < count);
+      assert_true(done.insert(result.context).second);
+      assert_memory_equal(into.bytes.data() + which * each, from.bytes.data() + which * each, little);
+    }
+  }
 }
 
 void send__random_message__receive_completes_with_its_bytes_and_length(void **) {
@@ -188,6 +232,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(write__random_sizes_and_offsets__target_holds_exactly_those_bytes),
       cmocka_unit_test(read__random_sizes_and_offsets__local_buffer_holds_exactly_those_bytes),
       cmocka_unit_test(send__random_message__receive_completes_with_its_bytes_and_length),
+      cmocka_unit_test(close__in_the_midst_of_reads__those_of_the_next_endpoint_complete_once),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -66,6 +66,7 @@ int close_endpoint(fid *object) {
   domain->endpoints.erase(endpoint);
   domain->children--;
   delete endpoint;
+  renew_inner(*domain);
   return 0;
 }
 

@@ -44,13 +44,18 @@ bool check_target(const Request &request, BoardView *board, Remote &remote, Faul
   return offset <= remote.length && request.length <= remote.length - offset;
 }
 
+fi_addr_t inner_peer(const Request &request) {
+  if (request.endpoint->connection) return request.peer;
+  return request.endpoint->addresses->peers.at(request.peer).inner;
+}
+
 ssize_t launch_rma(Request &request, const Remote &remote) {
   const Endpoint &endpoint = *request.endpoint;
   fi_rma_iov part = {remote.base, request.length, remote.inner_key};
   fi_msg_rma message = {};
   message.msg_iov = request.local;
   message.iov_count = request.parts;
-  message.addr = request.peer;
+  message.addr = inner_peer(request);
   message.rma_iov = &part;
   message.rma_iov_count = 1;
   message.context = context_of(request);
@@ -66,7 +71,7 @@ ssize_t launch_send(Request &request) {
   fi_msg message = {};
   message.msg_iov = request.local;
   message.iov_count = request.parts;
-  message.addr = request.peer;
+  message.addr = inner_peer(request);
   message.context = context_of(request);
   message.data = request.data;
   uint64_t flags = FI_COMPLETION | (request.flags & FI_REMOTE_CQ_DATA);

@@ -53,7 +53,7 @@ fi_info *find(const char *fabric, int mr_mode, uint64_t mode) {
 Node::Node(const char *name, const Options &options) {
   info = find(name, options.mr_mode);
   if (!info) fail_msg("fi_getinfo does not offer \"%s\": is FI_PROVIDER_PATH set?", name);
-  fi_info *chosen = info;
+  chosen = info;
   for (size_t i = 0; i < options.rail; i++) chosen = chosen->next;
   require(fi_fabric(chosen->fabric_attr, &fabric, nullptr), "fi_fabric");
   require(fi_domain(fabric, chosen, &domain, nullptr), "fi_domain");
@@ -65,15 +65,19 @@ Node::Node(const char *name, const Options &options) {
   cq_attr.wait_obj = FI_WAIT_NONE;
   cq_attr.size = options.queue_size;
   require(fi_cq_open(domain, &cq_attr, &cq, nullptr), "fi_cq_open");
-  require(fi_endpoint(domain, chosen, &ep, nullptr), "fi_endpoint");
-  require(fi_ep_bind(ep, &av->fid, 0), "fi_ep_bind av");
-  require(fi_ep_bind(ep, &cq->fid, FI_TRANSMIT | FI_RECV), "fi_ep_bind cq");
   if (options.events) {
     fi_eq_attr eq_attr = {};
     eq_attr.wait_obj = FI_WAIT_NONE;
     require(fi_eq_open(fabric, &eq_attr, &eq, nullptr), "fi_eq_open");
-    require(fi_ep_bind(ep, &eq->fid, 0), "fi_ep_bind eq");
   }
+  open_endpoint();
+}
+
+void Node::open_endpoint() {
+  require(fi_endpoint(domain, chosen, &ep, nullptr), "fi_endpoint");
+  require(fi_ep_bind(ep, &av->fid, 0), "fi_ep_bind av");
+  require(fi_ep_bind(ep, &cq->fid, FI_TRANSMIT | FI_RECV), "fi_ep_bind cq");
+  if (eq) require(fi_ep_bind(ep, &eq->fid, 0), "fi_ep_bind eq");
   enable();
 }
 

@@ -53,6 +53,7 @@ struct Node {
 
   fi_addr_t insert(const std::vector<unsigned char> &address);
   std::vector<unsigned char> address();
+  void open_endpoint();  // none may be open; enabled
   void enable();
   void close_endpoint();
   // The next completion, polling `other`, too; no context after `milliseconds`.
@@ -60,7 +61,7 @@ struct Node {
   bool poll(Result &out);
   bool poll_error(Result &out);
 
-  fi_info *info = nullptr;
+  fi_info *info = nullptr, *chosen = nullptr;
   fid_fabric *fabric = nullptr;
   fid_domain *domain = nullptr;
   fid_av *av = nullptr;

@@ -3,7 +3,11 @@
 #include "trace.h"
 #include "verbs.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 
@@ -173,6 +177,8 @@ int close_queue(fid *object) {
     return -FI_EBUSY;
   }
   fi_close(&queue->inner->fid);
+  if (queue->handed_out >= 0) close(queue->handed_out);
+  domain->queues.erase(queue);
   domain->children--;
   delete queue;
   return 0;
@@ -181,7 +187,13 @@ int close_queue(fid *object) {
 int control_queue(fid *object, int command, void *argument) {
   auto *queue = reinterpret_cast<Queue *>(object);
   if ((command != FI_GETWAIT && command != FI_GETWAITOBJ) || !queue->wait_fd) return -FI_ENOSYS;
-  return fi_control(&queue->inner->fid, command, argument);
+  if (command != FI_GETWAIT) return fi_control(&queue->inner->fid, command, argument);
+  Guard guard(*queue->domain);
+  int inner = -1;
+  if (int rc = queue->handed_out < 0 ? fi_control(&queue->inner->fid, FI_GETWAIT, &inner) : 0) return rc;
+  if (queue->handed_out < 0) queue->handed_out = fcntl(inner, F_DUPFD_CLOEXEC, 0);
+  *static_cast<int *>(argument) = queue->handed_out;
+  return queue->handed_out < 0 ? -errno : 0;
 }
 
 int signal_queue(fid_cq *object) { return fi_cq_signal(reinterpret_cast<Queue *>(object)->inner); }
@@ -252,6 +264,18 @@ void drain(Queue &queue) {
   }
 }
 
+int open_inner(Queue &queue) {
+  fi_cq_attr attr = {};
+  attr.format = FI_CQ_FORMAT_DATA;
+  attr.wait_obj = queue.wait_fd ? FI_WAIT_FD : FI_WAIT_NONE;
+  attr.size = queue.size;
+  if (int rc = fi_cq_open(queue.domain->inner, &attr, &queue.inner, nullptr)) return rc;
+  if (queue.handed_out < 0) return 0;
+  int inner = -1;
+  if (int rc = fi_control(&queue.inner->fid, FI_GETWAIT, &inner)) return rc;
+  return dup3(inner, queue.handed_out, O_CLOEXEC) < 0 ? -errno : 0;
+}
+
 bool pending_work(const Queue &queue) {
   return std::any_of(queue.endpoints.begin(), queue.endpoints.end(), [](const Endpoint *e) {
     return !e->waiting.empty() || (faults().rnr_ns && e->connection && !e->connection->order.empty());
@@ -273,15 +297,12 @@ int open_queue(fid_domain *object, fi_cq_attr *attr, fid_cq **out, void *context
   if (wait && !domain->persona->wait_fd) return -FI_ENOSYS;
   if (attr->size > largest) return -FI_EINVAL;
   auto queue = std::make_unique<Queue>();
-  fi_cq_attr inner = {};
-  inner.format = FI_CQ_FORMAT_DATA;
-  inner.wait_obj = wait ? FI_WAIT_FD : FI_WAIT_NONE;
-  inner.size = attr->size ? attr->size : default_size;
-  if (int rc = fi_cq_open(domain->inner, &inner, &queue->inner, nullptr)) return rc;
   queue->domain = domain;
-  queue->size = inner.size;
+  queue->size = attr->size ? attr->size : default_size;
   queue->wait_fd = wait;
+  if (int rc = open_inner(*queue)) return rc;
   queue->format = attr->format == FI_CQ_FORMAT_UNSPEC ? FI_CQ_FORMAT_CONTEXT : attr->format;
+  domain->queues.insert(queue.get());
   domain->children++;
   queue->fid.fid = {FI_CLASS_CQ, context, &operations};
   queue->fid.ops = queue_calls();

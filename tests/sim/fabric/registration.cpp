@@ -102,18 +102,6 @@ int control_registration(fid *object, int command, void *) {
   return enable(*r);
 }
 
-// A registration that only serves this side exists for its descriptor.
-int open_inner(Registration &r) {
-  if (!remote(r)) return 0;
-  iovec part = {r.base, r.length};
-  fi_mr_attr attr = {};
-  attr.mr_iov = &part;
-  attr.iov_count = 1;
-  attr.access = r.access & (FI_REMOTE_READ | FI_REMOTE_WRITE);
-  attr.requested_key = r.inner_key;
-  return fi_mr_regattr(r.domain->inner, &attr, 0, &r.inner);
-}
-
 int choose_key(Domain &domain, const fi_mr_attr &attr, Registration &r) {
   static std::atomic<uint64_t> inner_keys{1};
   r.inner_key = inner_keys.fetch_add(1);
@@ -188,6 +176,18 @@ int register_one(fid *object, const void *buffer, size_t length, uint64_t access
 }
 
 }  // namespace
+
+// A registration that only serves this side exists for its descriptor.
+int open_inner(Registration &r) {
+  if (!remote(r)) return 0;
+  iovec part = {r.base, r.length};
+  fi_mr_attr attr = {};
+  attr.mr_iov = &part;
+  attr.iov_count = 1;
+  attr.access = r.access & (FI_REMOTE_READ | FI_REMOTE_WRITE);
+  attr.requested_key = r.inner_key;
+  return fi_mr_regattr(r.domain->inner, &attr, 0, &r.inner);
+}
 
 fi_ops_mr *registration_calls() {
   static fi_ops_mr calls = [] {

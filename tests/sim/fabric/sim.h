@@ -63,7 +63,8 @@ struct EventQueue {
 
 // What we know of an address that was inserted.
 struct Peer {
-  uint16_t port = 0;  // 0: removed
+  uint16_t port = 0;
+  fi_addr_t inner = FI_ADDR_NOTAVAIL;
   std::unique_ptr<BoardView> board;
 };
 
@@ -72,6 +73,7 @@ struct AddressVector {
   Domain *domain = nullptr;
   fid_av *inner = nullptr;
   std::map<fi_addr_t, Peer> peers;
+  fi_addr_t next = 0;
   std::vector<Endpoint *> users;
 };
 
@@ -135,6 +137,7 @@ struct Queue {
   size_t size = 0;
   size_t committed = 0;  // entries that may still come, or stand unread
   bool wait_fd = false;
+  int handed_out = -1;  // a descriptor of ours for the inner one's, which may become another
   size_t users = 0;
   std::deque<Entry> entries;
   std::set<Endpoint *> endpoints;  // those whose operations it moves on
@@ -170,6 +173,8 @@ struct Domain {
   std::mutex mutex;
   size_t children = 0;
   uint64_t next_key = 0;
+  std::set<Queue *> queues;
+  std::set<AddressVector *> vectors;
   std::set<Registration *> registrations;
   std::set<Endpoint *> endpoints;
   std::set<Request *> orphans;  // of closed endpoints; the inner provider may still hand them back
@@ -237,6 +242,10 @@ void unbind(Endpoint &endpoint);                                      // endpoin
 int bind_queue(Endpoint &endpoint, Queue &queue, uint64_t flags);     // endpoint.cpp
 void drain(Queue &queue);                        // queue.cpp: takes what the inner provider has completed
 bool pending_work(const Queue &queue);           // queue.cpp: something moves only when the queue is read
+void renew_inner(Domain &domain);                // renewal.cpp: once its last endpoint is closed
+int open_inner(Queue &queue);                    // queue.cpp
+int open_inner(AddressVector &av);               // addresses.cpp; with all that is in it
+int open_inner(Registration &registration);      // registration.cpp
 uint64_t now_ns();
 
 }  // namespace pirn::sim_nic
