@@ -358,8 +358,8 @@ std::string Paths::troubles(const Peer &peer) {
   for (const Path &path : peer.paths) {
     if (!path.paused) continue;
     // Through spares there are many ways; what matters is each NIC.
-    const bool news = locals.insert(path.local).second | remotes.insert(path.remote).second;
-    if (path.spares == 0 || news) out += text("; rail %u to remote rail %u: %s", path.local, path.remote, path.why.c_str());
+    const bool new_local = locals.insert(path.local).second, new_remote = remotes.insert(path.remote).second;
+    if (path.spares == 0 || new_local || new_remote) out += text("; rail %u to remote rail %u: %s", path.local, path.remote, path.why.c_str());
   }
   return out;
 }
