@@ -4,6 +4,7 @@
 #include "memory.h"
 
 #include <algorithm>
+#include <functional>
 #include <cstring>
 
 namespace pirn::fake_gpu {
@@ -32,9 +33,11 @@ std::vector<Move> pair_up(const std::vector<Span> &to, const std::vector<Span> &
 }
 
 void run(const Move &move) {
-  std::shared_lock<std::shared_mutex> target, source;
-  if (move.target) target = std::shared_lock(move.target->moving);
-  if (move.source && move.source != move.target) source = std::shared_lock(move.source->moving);
+  // Always in the same order: somebody who waits to unmap stands between two readers.
+  auto *first = std::min(move.target, move.source, std::less<>()), *second = std::max(move.target, move.source, std::less<>());
+  std::shared_lock<std::shared_mutex> one, other;
+  if (first) one = std::shared_lock(first->moving);
+  if (second && second != first) other = std::shared_lock(second->moving);
   memmove(move.to, move.from, move.length);
 }
 
