@@ -17,16 +17,18 @@ namespace {
 
 constexpr uint64_t exit_patience_ns = 10'000'000'000;
 
+std::atomic<bool> told_to_stop{false};  // in the child
+
 [[noreturn]] void child_main(const Options &options, int out, pid_t parent) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  signal(SIGTERM, [](int) { told_to_stop = true; });
   if (getppid() != parent) _exit(1);
   int result = 0;
   try {
-    const std::atomic<bool> never{false};
     serve(options, [out](const std::string &address) {
       if (write(out, address.data(), address.size()) < 0) throw Failure("the parent does not listen");
       close(out);
-    }, never);
+    }, told_to_stop);
   } catch (const std::exception &error) {
     fmt::print(stderr, "pirn-perf (partner): {}\n", error.what());
     result = 1;
@@ -85,6 +87,7 @@ void Partner::start_thread() {
 Partner::~Partner() {
   stop_ = true;
   if (thread_.joinable()) thread_.join();
+  if (child_ > 0) kill(child_, SIGTERM);  // it hears of the end by a message only if a session came to be
   const uint64_t deadline = now_ns() + exit_patience_ns;
   while (child_ > 0 && waitpid(child_, nullptr, WNOHANG) == 0) {
     if (now_ns() > deadline) {
