@@ -254,7 +254,8 @@ bool Pair::close() {
 int set_up(void **state) {
   running_test = static_cast<const char *>(*state);
   troubles = 0;
-  alarm(static_cast<unsigned>(std::strtoul(variable("PIRN_TEST_WATCHDOG", "120").c_str(), nullptr, 10)));
+  const std::string limit = variable("PIRN_TEST_WATCHDOG", std::to_string(at_most(120)).c_str());
+  alarm(static_cast<unsigned>(std::strtoul(limit.c_str(), nullptr, 10)));
   *state = new Pair;
   return 0;
 }

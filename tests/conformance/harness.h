@@ -7,7 +7,7 @@
 //   PIRN_TEST_MEMORY, PIRN_TEST_PEER_MEMORY  where memory lies (host; place.h): the test's own, and its targets'. Tests
 //                       that fill their own buffers by hand need it to be host
 //   PIRN_TEST_SEED      repeats a run; printed at its start
-//   PIRN_TEST_WATCHDOG  seconds that one test may take (120)
+//   PIRN_TEST_WATCHDOG  seconds that one test may take (120, times PIRN_TEST_PATIENCE)
 //   PIRN_TEST_PATIENCE  upper bounds of durations are multiplied by it (1): for sanitizers and emulators
 //   PIRN_TEST_FILTER    cmocka filter on test names
 //   PIRN_TEST_NETNS_B, PIRN_TEST_HOST_A, PIRN_TEST_HOST_B   set by netns.sh: namespace of targets, addresses
