@@ -94,6 +94,18 @@ typedef struct pirn_device_info {
   uint32_t reserved;
 } pirn_device_info;
 
+/* How one device reaches the memory of another one. */
+typedef struct pirn_device_link_info {
+  size_t struct_size;
+  const char *kind;      /* "NVLink", "xGMI", "PCIe"; "" if unknown */
+  const char *reason;    /* why the kind is unknown, or there is no direct access; "" if neither */
+  uint64_t speed;        /* bits per second in one direction, of all lanes; 0 if unknown */
+  uint32_t lanes;        /* links of this kind side by side; 0 if unknown */
+  uint32_t peer_access;  /* 1: directly, without the host between the two */
+  uint32_t atomics;      /* 1: also by atomic operations */
+  uint32_t distance;     /* PIRN_DISTANCE_*: on PCI, the lowest thing that the two have in common */
+} pirn_device_link_info;
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -102,9 +114,19 @@ PIRN_API pirn_status pirn_info_setting(pirn_context *context, uint64_t index, pi
 PIRN_API pirn_status pirn_info_provider(pirn_context *context, uint64_t index, pirn_provider_info *info);
 PIRN_API pirn_status pirn_info_nic(pirn_context *context, uint64_t index, pirn_nic_info *info);
 
-/* The first call of these two loads the runtime of every kind of device that is installed, which takes up to a second each. */
+/* The first call of these two, or of the two after them, loads the runtime of every kind of device that is installed, which takes up to a second each. */
 PIRN_API pirn_status pirn_info_device_kind(pirn_context *context, uint64_t index, pirn_device_kind_info *info);
 PIRN_API pirn_status pirn_info_device(pirn_context *context, uint64_t index, pirn_device_info *info);
+
+/* Why the device lacks one feature: PIRN_DEVICE_*. *reason: "" if it has it; belongs to the context. INVALID: `feature`
+ * is none of them. */
+PIRN_API pirn_status pirn_info_device_lacks(pirn_context *context, uint64_t index, uint32_t feature,
+                                            const char **reason);
+
+/* From one device to another one, both as indices into pirn_info_device's list. The first call may load further
+ * libraries of the vendors, which takes up to a second each. INVALID: they are the same. */
+PIRN_API pirn_status pirn_info_device_link(pirn_context *context, uint64_t index, uint64_t peer,
+                                           pirn_device_link_info *info);
 
 /* Of the NIC with this index in pirn_info_nic's list. `place` is a device by PCI address ("0000:21:00.0", "21:00.0"),
  * memory of a NUMA node by the system's number ("numa:0"), or NULL: memory of the CPUs that this thread is bound to.

@@ -7,6 +7,7 @@
 #include "core/explain.h"
 
 #include <algorithm>
+#include <bit>
 
 using namespace pirn;
 using namespace pirn::api;
@@ -47,6 +48,14 @@ static pirn_affinity_info affinity_of(const fabric::ProviderFound &provider, siz
           preferred ? 1u : 0u,
           number_among_spares(provider, index, machine, place, most_spares),
           0};
+}
+
+static_assert(PIRN_DEVICE_DMA_BUF == 1u << (device::feature_count - 1));
+
+static uint32_t distance_between(core::Context &context, const device::Info &one, const device::Info &other) {
+  const auto &machine = context.machine();
+  if (!machine.is_ok()) return PIRN_DISTANCE_UNKNOWN;
+  return static_cast<uint32_t>(topo::distance(machine.value(), topo::Place::at(one.pci), other.pci).level);
 }
 
 extern "C" {
@@ -126,6 +135,42 @@ pirn_status pirn_info_device(pirn_context *context, uint64_t index, pirn_device_
     pirn_device_info out{sizeof(out), device.name.c_str(), device.info.name.c_str(), device.pci_address.c_str(),
                          {},          device.info.memory,  device.info.features,     0};
     std::copy(device.info.uuid.begin(), device.info.uuid.end(), out.uuid);
+    export_result(out, info);
+    return Status::ok();
+  });
+}
+
+pirn_status pirn_info_device_lacks(pirn_context *context, uint64_t index, uint32_t feature, const char **reason) {
+  return guard([&]() -> Status {
+    if (!reason) return missing("reason");
+    *reason = nullptr;
+    if (!context) return missing("context");
+    if (!std::has_single_bit(feature) || feature > PIRN_DEVICE_DMA_BUF)
+      return fail(PIRN_ERR_INVALID, "feature %u: one of PIRN_DEVICE_*, 1 to %u, is allowed", feature, PIRN_DEVICE_DMA_BUF);
+    const auto &devices = unwrap(context)->device_list();
+    if (index >= devices.size()) return past_end("device", index, devices.size());
+    *reason = devices[index].info.lacking[static_cast<size_t>(std::countr_zero(feature))].c_str();
+    return Status::ok();
+  });
+}
+
+pirn_status pirn_info_device_link(pirn_context *context, uint64_t index, uint64_t peer, pirn_device_link_info *info) {
+  return guard([&]() -> Status {
+    if (Status bad = clear_output(info); !bad.is_ok()) return bad;
+    if (!context) return missing("context");
+    const auto &devices = unwrap(context)->device_list();
+    for (const uint64_t one : {index, peer})
+      if (one >= devices.size()) return past_end("device", one, devices.size());
+    if (index == peer) return fail(PIRN_ERR_INVALID, "%s has no link to itself", devices[index].name.c_str());
+    const device::Link &link = unwrap(context)->device_links()[index * devices.size() + peer];
+    pirn_device_link_info out{sizeof(out),
+                              link.kind.c_str(),
+                              link.reason.c_str(),
+                              link.speed,
+                              link.lanes,
+                              link.direct ? 1u : 0u,
+                              link.atomics ? 1u : 0u,
+                              distance_between(*unwrap(context), devices[index].info, devices[peer].info)};
     export_result(out, info);
     return Status::ok();
   });

@@ -20,6 +20,19 @@ static uint32_t log_level(const std::string &name) {
   return PIRN_LOG_WARN;
 }
 
+static device::Link link_between(const device::Device &device, const device::Device &peer) {
+  device::Link link;
+  if (&device == &peer) return link;
+  if (device.operations != peer.operations) {
+    link.reason = "devices of different kinds";
+    return link;
+  }
+  Result<device::Link> found = device.operations->link(device.info.ordinal, peer.info.ordinal);
+  if (found.is_ok()) return found.take();
+  link.reason = found.error().text;
+  return link;
+}
+
 static Result<std::vector<uint8_t>> load_key(const Settings &settings) {
   std::string secret = settings.key;
   if (!settings.key_file.empty()) {
@@ -80,6 +93,14 @@ const device::Registry &Context::devices() {
 const std::vector<ListedDevice> &Context::device_list() {
   devices();
   return device_list_;
+}
+
+const std::vector<device::Link> &Context::device_links() {
+  std::call_once(linked_, [this] {
+    for (const device::Device &device : devices().devices())
+      for (const device::Device &peer : devices().devices()) device_links_.push_back(link_between(device, peer));
+  });
+  return device_links_;
 }
 
 const wire::Instance &process_identity() {

@@ -42,6 +42,8 @@ class Context {
   const Result<topo::Machine> &machine();
   const device::Registry &devices();  // loads every device runtime there is
   const std::vector<ListedDevice> &device_list();
+  // From one of the list to another one: device * size of the list + peer. What failed is in its reason.
+  const std::vector<device::Link> &device_links();
 
   std::atomic<uint64_t> endpoints{0};
 
@@ -55,6 +57,8 @@ class Context {
   std::once_flag listed_;
   std::unique_ptr<device::Registry> devices_;
   std::vector<ListedDevice> device_list_;
+  std::once_flag linked_;
+  std::vector<device::Link> device_links_;
   std::once_flag looked_;
   Result<topo::Machine> machine_ = topo::Machine{};
 };

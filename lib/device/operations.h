@@ -23,13 +23,14 @@ namespace pirn::device {
 
 using Uuid = std::array<uint8_t, 16>;
 
-// Features of a device; why one is missing is told by the slot that needs it.
+// Features of a device; Info::lacking says why one is missing.
 constexpr uint32_t shares_files = 1;     // chunks can be exported as file descriptors
 constexpr uint32_t shares_fabric = 2;    // chunks can be exported as handles that cross hosts
 constexpr uint32_t shares_legacy = 4;    // plain allocations have a handle for other processes of this host
 constexpr uint32_t waits_on_words = 8;   // streams can wait for and write a word of host memory
 constexpr uint32_t has_kernels = 16;     // copy_blocks works
 constexpr uint32_t exports_dma_buf = 32;
+constexpr size_t feature_count = 6;
 
 struct Info {
   uint32_t ordinal = 0;
@@ -38,7 +39,18 @@ struct Info {
   std::string name;
   uint64_t memory = 0;    // bytes
   uint32_t features = 0;
+  std::array<std::string, feature_count> lacking;  // why bit i of `features` is not set; "" if it is
   uint32_t processors = 0;  // that a kernel's thread blocks run on
+};
+
+// How one device reaches the memory of another one.
+struct Link {
+  std::string kind;     // the vendor's word; "" if unknown
+  uint32_t lanes = 0;   // links of that kind side by side; 0: unknown
+  uint64_t speed = 0;   // bits per second in one direction, of all; 0: unknown
+  bool direct = false;  // loads, stores and copies need no host between the two
+  bool atomics = false;
+  std::string reason;   // why the kind is unknown, or no direct access; "" if neither
 };
 
 // How the memory at an address came to be.
@@ -104,6 +116,8 @@ struct Operations {
   Status (*load)(bool only_if_loaded);
   Result<std::vector<Info>> (*devices)();
   Result<std::string> (*version)();  // of driver and runtime, for people
+  // From `device` to `peer`, which differ. May load another library of the vendor, which takes up to a second.
+  Result<Link> (*link)(uint32_t device, uint32_t peer);
 
   // -- Memory
   // The allocation that `address` lies in; nothing if it is not this runtime's.

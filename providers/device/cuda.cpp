@@ -10,6 +10,7 @@ Operations make_table() {
   table.load = cuda::load;
   table.devices = cuda::devices;
   table.version = cuda::version;
+  table.link = cuda::link;
   table.identify = cuda::identify;
   table.allocate = cuda::allocate;
   table.release = cuda::release;

@@ -87,6 +87,10 @@ enum DeviceAttribute : int {
   attribute_chunk_fabric = 128,  // HANDLE_TYPE_FABRIC_SUPPORTED
 };
 
+enum PairAttribute : int {
+  pair_atomics = 3,  // NATIVE_ATOMIC_SUPPORTED
+};
+
 enum PointerAttribute : int {
   pointer_memory_type = 2,
   pointer_buffer_id = 7,

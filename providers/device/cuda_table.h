@@ -10,11 +10,15 @@ namespace pirn::device::cuda {
 // cuda_devices.cpp
 Result<std::vector<Info>> devices();
 Result<std::string> version();
+Result<PciAddress> pci_of(uint32_t device);
 Result<int> attribute_of(uint32_t device, int attribute);
 Result<bool> has_attribute(uint32_t device, int attribute);  // false, too, if the driver knows no such attribute
 // Some fabric-manager channel was given to this process. The attribute of the device alone promises too much: without
 // a channel the driver refuses memory that is to be shared in this way.
 bool has_fabric_channel();
+
+// cuda_links.cpp
+Result<Link> link(uint32_t device, uint32_t peer);
 
 // cuda_identify.cpp
 Result<std::optional<Allocation>> identify(const void *address);

@@ -5,19 +5,39 @@
 #include "tables.h"
 
 #include <array>
+#include <bit>
 #include <cstring>
 
 namespace pirn::device::hip {
 namespace {
 
-uint32_t features_of(uint32_t device) {
-  uint32_t features = 0;
-  if (can_share_files(device)) features |= shares_files;
-  if (can_share_legacy()) features |= shares_legacy;
-  if (can_wait_on_words(device)) features |= waits_on_words;
-  if (runtime().hipMemGetHandleForAddressRange) features |= exports_dma_buf;
-  if (has_copy_kernels()) features |= has_kernels;
-  return features;
+// Why a feature is missing, to be asked only if it is.
+std::string files_missing() {
+  if (runtime_version() < chunks_since) return "the HIP runtime exports no memory before version 6.1";
+  return "the HIP runtime has no virtual memory management for it";
+}
+
+std::string words_missing() {
+  if (runtime_version() < waits_on_host_words_since) return "the HIP runtime waits for no plain host memory before version 6.0";
+  return "the HIP runtime has no stream memory operations for it";
+}
+
+std::string kernels_missing() {
+  return copy_kernels().missing ? copy_kernels().missing : "the HIP runtime loads no modules";
+}
+
+void read_features(uint32_t device, Info &info) {
+  const auto settle = [&](uint32_t bit, bool has, const std::string &why) {
+    if (has) info.features |= bit;
+    else info.lacking[static_cast<size_t>(std::countr_zero(bit))] = why;
+  };
+  settle(shares_files, can_share_files(device), files_missing());
+  settle(shares_fabric, false, "the HIP runtime has no handles that cross hosts");
+  settle(shares_legacy, can_share_legacy(), "the HIP runtime has no calls for it");
+  settle(waits_on_words, can_wait_on_words(device), words_missing());
+  settle(has_kernels, has_copy_kernels(), kernels_missing());
+  settle(exports_dma_buf, static_cast<bool>(runtime().hipMemGetHandleForAddressRange),
+         "the HIP runtime has no hipMemGetHandleForAddressRange");
 }
 
 Result<Info> describe(uint32_t device) {
@@ -44,7 +64,7 @@ Result<Info> describe(uint32_t device) {
   std::memcpy(info.uuid.data(), uuid.bytes, info.uuid.size());
   info.memory = memory;
   info.processors = static_cast<uint32_t>(processors);
-  info.features = features_of(device);
+  read_features(device, info);
   return info;
 }
 
@@ -53,6 +73,7 @@ Operations make_table() {
   table.load = load;
   table.devices = devices;
   table.version = version_text;
+  table.link = link;
   table.identify = identify;
   table.allocate = allocate;
   table.release = release;

@@ -52,6 +52,10 @@ enum DeviceAttribute : int {
   attribute_wait_value = 10013,        // hipDeviceAttributeCanUseStreamWaitValue
 };
 
+constexpr int pair_atomics = 2;  // hipDevP2PAttrNativeAtomicSupported
+// hsa_amd_link_info_type_t
+enum LinkType : uint32_t { link_pcie = 2, link_xgmi = 4 };
+
 // hipMemoryType from types_renumbered_since on; before: host 0, device 1, array 2, unified 3.
 enum MemoryType : int { memory_unregistered = 0, memory_host = 1, memory_device = 2, memory_managed = 3 };
 constexpr int memory_host_before_6 = 0;

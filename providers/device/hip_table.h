@@ -10,6 +10,9 @@ namespace pirn::device::hip {
 Result<std::vector<Info>> devices();
 Result<std::string> version_text();
 
+// hip_links.cpp
+Result<Link> link(uint32_t device, uint32_t peer);
+
 // hip_memory.cpp
 Result<std::optional<Allocation>> identify(const void *address);
 Result<Allocation> allocate(uint32_t device, uint64_t length);

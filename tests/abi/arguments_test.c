@@ -90,6 +90,22 @@ static void context__missing_or_malformed__is_refused(void **state) {
     REFUSED(function(context, 0, NULL));                                \
   } while (0)
 
+static pirn_status link_from_first(pirn_context *context, uint64_t index, pirn_device_link_info *info) {
+  return pirn_info_device_link(context, 0, index, info);
+}
+
+static void check_lacks(pirn_context *context) {
+  const char *reason = (const char *)DIRTY;
+  REFUSED(pirn_info_device_lacks(NULL, 0, PIRN_DEVICE_DMA_BUF, &reason));
+  assert_null(reason);
+  REFUSED(pirn_info_device_lacks(context, 0, PIRN_DEVICE_DMA_BUF, NULL));
+  REFUSED(pirn_info_device_lacks(context, 0, 0, &reason));
+  REFUSED(pirn_info_device_lacks(context, 0, 3, &reason));
+  REFUSED(pirn_info_device_lacks(context, 0, 64, &reason));
+  assert_int_equal(pirn_info_device_lacks(context, UINT64_MAX, PIRN_DEVICE_DMA_BUF, &reason), PIRN_ERR_RANGE);
+  assert_null(reason);
+}
+
 static pirn_status affinity_here(pirn_context *context, uint64_t index, pirn_affinity_info *info) {
   return pirn_info_affinity(context, NULL, index, info);
 }
@@ -151,6 +167,10 @@ static void info__missing_or_malformed__is_refused(void **state) {
   INFO_LIST(pirn_info_provider, pirn_provider_info);
   INFO_LIST(pirn_info_nic, pirn_nic_info);
   INFO_LIST(affinity_here, pirn_affinity_info);
+  INFO_LIST(pirn_info_device_kind, pirn_device_kind_info);
+  INFO_LIST(pirn_info_device, pirn_device_info);
+  INFO_LIST(link_from_first, pirn_device_link_info);
+  check_lacks(context);
   check_places(context);
   assert_string_not_equal(pirn_info_libfabric_version(), "");
   assert_string_not_equal(pirn_info_build(), "");

@@ -134,6 +134,34 @@ FIELD(pirn_trigger_info, path, 36, 16);
 FIELD(pirn_trigger_info, text, 52, 256);
 FIELD(pirn_trigger_info, reserved, 308, 4);
 
+SIZE(pirn_device_kind_info, 40);
+FIELD(pirn_device_kind_info, struct_size, 0, 8);
+FIELD(pirn_device_kind_info, name, 8, 8);
+FIELD(pirn_device_kind_info, version, 16, 8);
+FIELD(pirn_device_kind_info, reason, 24, 8);
+FIELD(pirn_device_kind_info, loaded, 32, 4);
+FIELD(pirn_device_kind_info, device_count, 36, 4);
+
+SIZE(pirn_device_info, 64);
+FIELD(pirn_device_info, struct_size, 0, 8);
+FIELD(pirn_device_info, name, 8, 8);
+FIELD(pirn_device_info, description, 16, 8);
+FIELD(pirn_device_info, pci_address, 24, 8);
+FIELD(pirn_device_info, uuid, 32, 16);
+FIELD(pirn_device_info, memory, 48, 8);
+FIELD(pirn_device_info, features, 56, 4);
+FIELD(pirn_device_info, reserved, 60, 4);
+
+SIZE(pirn_device_link_info, 48);
+FIELD(pirn_device_link_info, struct_size, 0, 8);
+FIELD(pirn_device_link_info, kind, 8, 8);
+FIELD(pirn_device_link_info, reason, 16, 8);
+FIELD(pirn_device_link_info, speed, 24, 8);
+FIELD(pirn_device_link_info, lanes, 32, 4);
+FIELD(pirn_device_link_info, peer_access, 36, 4);
+FIELD(pirn_device_link_info, atomics, 40, 4);
+FIELD(pirn_device_link_info, distance, 44, 4);
+
 _Static_assert(sizeof(pirn_status) == 4 && sizeof(pirn_transfer) == 8, "size of a handle changed");
 
 #endif

@@ -134,6 +134,7 @@ static void errors__of_the_vendors_header__have_the_same_numbers(void **) {
 static void numbers__of_the_vendors_header__are_the_same(void **) {
   std::vector<Row> rows;
   VALUE(attribute_processors, hipDeviceAttributeMultiprocessorCount);
+  VALUE(pair_atomics, hipDevP2PAttrNativeAtomicSupported);
   VALUE(attribute_wait_value, hipDeviceAttributeCanUseStreamWaitValue);
   VALUE(pointer_buffer_id, HIP_POINTER_ATTRIBUTE_BUFFER_ID);
   VALUE(pointer_mempool, HIP_POINTER_ATTRIBUTE_MEMPOOL_HANDLE);

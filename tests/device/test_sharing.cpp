@@ -205,6 +205,27 @@ void dma_buf__of_each_kind_of_device_memory__is_a_descriptor_or_a_reason(void **
   application().free_plain(plain);
 }
 
+void link__of_each_pair__agrees_with_peer_access(void **) {
+  for (const Info &one : devices())
+    for (const Info &other : devices()) {
+      if (one.ordinal == other.ordinal) continue;
+      const Link link = take(table().link(one.ordinal, other.ordinal));
+      print_message("%u -> %u: %s, %u lanes, %.1f GB/s, direct %d, atomics %d %s\n", one.ordinal, other.ordinal,
+                    link.kind.c_str(), link.lanes, static_cast<double>(link.speed) / 8e9, link.direct, link.atomics,
+                    link.reason.c_str());
+      assert_int_equal(link.direct, table().enable_peer(one.ordinal, other.ordinal).is_ok());
+      assert_int_equal(link.reason.empty(), link.direct && !link.kind.empty());
+      assert_true(link.speed == 0 || link.lanes > 0);
+    }
+  const auto none = static_cast<uint32_t>(devices().size());
+  assert_false(table().link(none, 0).is_ok());
+}
+
+void features__that_are_missing__say_why(void **) {
+  for (const Info &info : devices())
+    for (size_t i = 0; i < feature_count; ++i) assert_int_equal(info.lacking[i].empty(), (info.features >> i & 1) != 0);
+}
+
 }  // namespace
 
 int run_sharing() {
@@ -219,6 +240,8 @@ int run_sharing() {
       cmocka_unit_test(share__memory_without_that_handle__says_why),
       cmocka_unit_test(map__forged_handle__is_an_error),
       cmocka_unit_test(map__longer_than_the_allocation__is_an_error),
+      cmocka_unit_test(link__of_each_pair__agrees_with_peer_access),
+      cmocka_unit_test(features__that_are_missing__say_why),
       cmocka_unit_test(dma_buf__of_each_kind_of_device_memory__is_a_descriptor_or_a_reason),
   };
   return cmocka_run_group_tests_name("device sharing", tests, open_devices, nullptr);

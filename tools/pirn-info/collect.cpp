@@ -1,22 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collect.h"
 
-#include <stdexcept>
-
 namespace {
-
-// Calls read(index, &info) from 0 until RANGE and hands each item to take.
-template <typename Info, typename Read, typename Take>
-void for_each(pirn_context *context, Read read, Take take) {
-  for (uint64_t index = 0;; ++index) {
-    Info info{};
-    info.struct_size = sizeof info;
-    const pirn_status status = read(context, index, &info);
-    if (status == PIRN_ERR_RANGE) return;
-    if (status != PIRN_OK) throw std::runtime_error(pirn_last_error());
-    take(info);
-  }
-}
 
 const char *source_name(uint32_t source) {
   switch (source) {
@@ -29,7 +14,7 @@ const char *source_name(uint32_t source) {
 
 nlohmann::json collect_providers(pirn_context *context) {
   auto providers = nlohmann::json::array();
-  for_each<pirn_provider_info>(context, pirn_info_provider, [&](const pirn_provider_info &p) {
+  for_each_info<pirn_provider_info>(context, pirn_info_provider, [&](const pirn_provider_info &p) {
     providers.push_back({{"name", p.name}, {"fabric", p.fabric}, {"usable", p.usable != 0}, {"reason", p.reason},
                          {"nic_count", p.nic_count}});
   });
@@ -38,7 +23,7 @@ nlohmann::json collect_providers(pirn_context *context) {
 
 nlohmann::json collect_nics(pirn_context *context) {
   auto nics = nlohmann::json::array();
-  for_each<pirn_nic_info>(context, pirn_info_nic, [&](const pirn_nic_info &n) {
+  for_each_info<pirn_nic_info>(context, pirn_info_nic, [&](const pirn_nic_info &n) {
     nics.push_back({{"provider", n.provider}, {"name", n.name}, {"address", n.address}, {"pci_address", n.pci_address},
                     {"link_speed_bits_per_s", n.link_speed}, {"max_message_bytes", n.max_message_size}});
   });
@@ -47,7 +32,7 @@ nlohmann::json collect_nics(pirn_context *context) {
 
 nlohmann::json collect_settings(pirn_context *context) {
   auto settings = nlohmann::json::array();
-  for_each<pirn_setting_info>(context, pirn_info_setting, [&](const pirn_setting_info &s) {
+  for_each_info<pirn_setting_info>(context, pirn_info_setting, [&](const pirn_setting_info &s) {
     settings.push_back({{"name", s.name}, {"value", s.value}, {"default", s.default_value}, {"allowed", s.allowed},
                         {"source", source_name(s.source)}, {"doc", s.doc}});
   });

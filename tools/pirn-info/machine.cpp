@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "machine.h"
 
+#include "devices.h"
+
 #include <fmt/core.h>
 #include <hwloc.h>
 
@@ -15,7 +17,7 @@ namespace {
 
 class Reader {
  public:
-  Reader(hwloc_topology_t topology, const nlohmann::json &nics) : topology_(topology), nics_(nics) {}
+  Reader(hwloc_topology_t topology, const nlohmann::json &facts) : topology_(topology), facts_(facts) {}
 
   Machine read() {
     std::vector<Shape> shapes = shapes_of(hwloc_get_root_obj(topology_));
@@ -93,13 +95,14 @@ class Reader {
     Shape shape;
     shape.pci_address = fmt::format("{:04x}:{:02x}:{:02x}.{:x}", pci.domain, pci.bus, pci.dev, pci.func);
     const std::string ids = fmt::format("[{:04x}:{:04x}]", pci.vendor_id, pci.device_id);
-    if (is_accelerator(pci)) {
+    const std::string name = device_at(facts_, shape.pci_address);
+    if (is_accelerator(pci) || !name.empty()) {
       shape.kind = Shape::Kind::accelerator;
-      shape.label = fmt::format("accelerator {} {}", shape.pci_address, ids);
+      shape.label = fmt::format("accelerator {} {}{}", shape.pci_address, ids, name);
       machine_.accelerators.push_back(shape.pci_address);
       return {shape};
     }
-    for (const auto &nic : nics_) {
+    for (const auto &nic : facts_.at("nics")) {
       if (nic.at("pci_address") != shape.pci_address) continue;
       shape.kind = Shape::Kind::nic;
       shape.label += fmt::format("{}{} {} {}", shape.label.empty() ? "NIC " + shape.pci_address + " " : ", ",
@@ -114,13 +117,13 @@ class Reader {
   }
 
   hwloc_topology_t topology_;
-  const nlohmann::json &nics_;
+  const nlohmann::json &facts_;
   Machine machine_;
 };
 
 }  // namespace
 
-Machine read_machine(const nlohmann::json &nics) {
+Machine read_machine(const nlohmann::json &facts) {
   hwloc_topology_t raw = nullptr;
   if (hwloc_topology_init(&raw) != 0) throw std::runtime_error("hwloc cannot be initialised");
   const std::unique_ptr<hwloc_topology, void (*)(hwloc_topology_t)> topology(raw, hwloc_topology_destroy);
@@ -129,7 +132,7 @@ Machine read_machine(const nlohmann::json &nics) {
   hwloc_topology_set_flags(raw, HWLOC_TOPOLOGY_FLAG_INCLUDE_DISALLOWED);
   if (hwloc_topology_load(raw) != 0)
     throw std::runtime_error(fmt::format("hwloc cannot read the machine: {}", std::strerror(errno)));
-  return Reader(raw, nics).read();
+  return Reader(raw, facts).read();
 }
 
 std::string speed_text(uint64_t bits_per_second) {

@@ -21,8 +21,8 @@ struct Machine {
   std::vector<unsigned> nodes;            // NUMA nodes by the system's numbers
 };
 
-// Asks hwloc, which reads this machine or the one that HWLOC_XMLFILE describes. `nics` as pirn reports them.
+// Asks hwloc, which reads this machine or the one that HWLOC_XMLFILE describes. `facts` as of collect().
 // Throws std::runtime_error.
-Machine read_machine(const nlohmann::json &nics);
+Machine read_machine(const nlohmann::json &facts);
 
 std::string speed_text(uint64_t bits_per_second);  // "200 Gb/s", "-" if unknown

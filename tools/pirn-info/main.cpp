@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // pirn-info: what this build and this machine offer, and what is configured.
 #include "collect.h"
+#include "devices.h"
 #include "explain.h"
 #include "topology.h"
 
@@ -13,7 +14,7 @@
 namespace {
 
 struct Options {
-  bool settings = false, json = false;
+  bool settings = false, json = false, no_devices = false;
   std::string topology, explain;
   double timeout_s = 5;
 };
@@ -33,13 +34,15 @@ void declare(CLI::App &app, Options &options) {
   app.add_option("--timeout", options.timeout_s, "seconds that --explain HOST:PORT waits for the peer")
       ->needs(explained)
       ->check(CLI::Range(0.001, 3600.0));
+  app.add_flag("--no-devices", options.no_devices, "load no device runtime (driver); devices are not listed");
   app.footer("Exit: 0 printed, 1 a setting is malformed or no endpoint can be opened, 2 the peer was not reached,\n"
              "64 wrong usage.");
 }
 
 int print(pirn_context *context, const Options &options) {
   if (!options.explain.empty()) return explain(context, options.explain, options.timeout_s);
-  const nlohmann::json facts = collect(context);
+  nlohmann::json facts = collect(context);
+  if (!options.settings && !options.no_devices) add_devices(context, facts);
   if (options.topology == "dot")
     print_topology_dot(context, facts);
   else if (!options.topology.empty())

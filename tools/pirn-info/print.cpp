@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "collect.h"
+#include "devices.h"
 #include "machine.h"
 
 #include <fmt/core.h>
@@ -48,6 +49,7 @@ void print_overview(const nlohmann::json &facts) {
     rows.push_back({text(n, "provider"), text(n, "name"), text(n, "address"), text(n, "pci_address"),
                     speed_text(n.at("link_speed_bits_per_s").get<uint64_t>())});
   print_table(rows);
+  if (facts.contains("devices")) print_devices(facts);
 }
 
 void print_settings(const nlohmann::json &facts) {

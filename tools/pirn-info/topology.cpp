@@ -2,6 +2,7 @@
 #include "topology.h"
 
 #include "collect.h"
+#include "devices.h"
 #include "machine.h"
 
 #include <fmt/core.h>
@@ -48,7 +49,8 @@ void print_tree(const Shape &shape, const std::string &indent) {
   }
 }
 
-void print_distances(pirn_context *context, const nlohmann::json &nics, const Machine &machine) {
+void print_distances(pirn_context *context, const nlohmann::json &facts, const Machine &machine) {
+  const auto &nics = facts.at("nics");
   const std::vector<Column> columns = columns_of(machine);
   std::vector<std::vector<std::string>> rows{{"NIC", "PCI address"}};
   for (const Column &column : columns) rows.front().push_back(column.title);
@@ -66,7 +68,7 @@ void print_distances(pirn_context *context, const nlohmann::json &nics, const Ma
   fmt::print("\ndistances: what the two have in common (* preferred, + spare)\n");
   print_table(rows);
   for (size_t i = 0; i < machine.accelerators.size(); ++i)
-    fmt::print("  A{} accelerator {}\n", i, machine.accelerators[i]);
+    fmt::print("  A{} accelerator {}{}\n", i, machine.accelerators[i], device_at(facts, machine.accelerators[i]));
   fmt::print("  N  memory of a NUMA node; here: memory of the CPUs that this process is bound to\n");
 }
 
@@ -144,15 +146,16 @@ std::string print_node(const Shape &shape, size_t &count) {
 }  // namespace
 
 void print_topology(pirn_context *context, const nlohmann::json &facts) {
-  const Machine machine = read_machine(facts.at("nics"));
+  const Machine machine = read_machine(facts);
   fmt::print("{}\n", machine.tree.label);
   print_tree(machine.tree, "");
-  print_distances(context, facts.at("nics"), machine);
+  print_distances(context, facts, machine);
   print_rails(context, facts);
+  if (facts.contains("devices")) print_devices(facts);
 }
 
 void print_topology_dot(pirn_context *context, const nlohmann::json &facts) {
-  const Machine machine = read_machine(facts.at("nics"));
+  const Machine machine = read_machine(facts);
   fmt::print("graph pirn {{\n  rankdir=LR;\n  node [shape=box];\n");
   size_t count = 0;
   print_node(machine.tree, count);

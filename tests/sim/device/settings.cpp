@@ -57,6 +57,7 @@ Settings read() {
   found.delay_us = number("PIRN_FAKE_GPU_DELAY_US", 0);
   found.seed = number("PIRN_FAKE_GPU_SEED", 1);
   if (!text_of("PIRN_FAKE_GPU_DIR").empty()) found.dir = text_of("PIRN_FAKE_GPU_DIR");
+  found.links = static_cast<uint32_t>(number("PIRN_FAKE_GPU_NVLINKS", found.links));
   found.imex = number("PIRN_FAKE_GPU_IMEX", 0) != 0;
   found.leaks = number("PIRN_FAKE_GPU_LEAKS", 1) != 0;
   if (getenv("PIRN_FAKE_GPU_NODES")) {

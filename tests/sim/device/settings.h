@@ -22,6 +22,7 @@ struct Settings {
   uint64_t delay_us = 0;            // PIRN_FAKE_GPU_DELAY_US: the most that a piece of stream work starts late
   uint64_t seed = 1;                // PIRN_FAKE_GPU_SEED
   std::string dir = "/dev/shm";     // PIRN_FAKE_GPU_DIR: where legacy and fabric handles are found
+  uint32_t links = 18;              // PIRN_FAKE_GPU_NVLINKS: from each device to a switch; 0: none
   bool imex = false;                // PIRN_FAKE_GPU_IMEX: fabric handles are permitted
   bool leaks = true;                // PIRN_FAKE_GPU_LEAKS: tell at exit what is left
   std::vector<uint32_t> nodes;      // PIRN_FAKE_GPU_NODES: device nodes that this process sees
