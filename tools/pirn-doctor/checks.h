@@ -38,6 +38,12 @@ void check_shared_memory(const Node &node, Findings &out);
 void check_pirn_settings(const Node &node, Findings &out);
 void check_fabric_environment(const Node &node, Findings &out);
 void check_gpu_memory(const Node &node, Findings &out);
+void check_gpu_driver(const Node &node, Findings &out);
+void check_gpu_files(const Node &node, Findings &out);
+void check_gpu_runtime(const Node &node, Findings &out);
+void check_gpu_links(const Node &node, Findings &out);
+void check_gpu_paths(const Node &node, Findings &out);
+void check_local_folder(const Node &node, Findings &out);
 
 // All of them, worst first, then in the order above; with `provider`, only what matters to it.
 Findings examine(const System &system, const PirnFacts &pirn, const std::string &provider);

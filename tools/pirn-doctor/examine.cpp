@@ -11,7 +11,8 @@ Findings examine(const System &system, const PirnFacts &pirn, const std::string 
       check_providers,  check_libfabric,      check_memlock,       check_files,          check_hugepages,
       check_ptrace,     check_ports,          check_pcie,          check_addresses,      check_interfaces,
       check_verbs_userspace, check_efa,       check_slingshot,     check_vni,            check_device_files,
-      check_container,  check_shared_memory,  check_pirn_settings, check_fabric_environment, check_gpu_memory};
+      check_container,  check_shared_memory,  check_pirn_settings, check_fabric_environment, check_local_folder,
+      check_gpu_driver, check_gpu_files,      check_gpu_runtime,   check_gpu_links,      check_gpu_paths, check_gpu_memory};
   const std::string *demand = system.variable("PIRN_PROVIDER");
   const bool demanded = demand && *demand != "auto";
   const Node node{system, pirn, find_hardware(system), !provider.empty() ? provider : demanded ? *demand : ""};

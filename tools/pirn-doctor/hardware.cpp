@@ -79,6 +79,17 @@ std::vector<std::string> pci_devices(const System &system, const std::string &ve
   return found;
 }
 
+std::vector<Gpu> find_gpus(const System &system) {
+  std::vector<Gpu> gpus;
+  for (const std::string &address : system.list("/sys/bus/pci/devices")) {
+    const std::string path = "/sys/bus/pci/devices/" + address;
+    const std::string vendor = system.text(path + "/vendor"), kind = system.text(path + "/class").substr(0, 4);
+    if ((vendor == "0x10de" || vendor == "0x1002") && (kind == "0x03" || kind == "0x12"))
+      gpus.push_back({address, vendor == "0x10de", system.link_name(path + "/driver")});
+  }
+  return gpus;
+}
+
 std::string find_container(const System &system) {
   for (const char *file : {"/.dockerenv", "/run/.containerenv"})
     if (system.exists(file)) return file;
@@ -113,6 +124,8 @@ Hardware find_hardware(const System &system) {
   hardware.cassini_pci = pci_devices(system, "0x17db", "0x0501");
   hardware.nvidia = system.exists("/proc/driver/nvidia/version");
   hardware.amd = system.exists("/sys/class/kfd/kfd") || system.exists("/sys/module/amdgpu");
+  hardware.compute_amd = system.exists("/sys/class/kfd/kfd");
+  hardware.gpus = find_gpus(system);
   hardware.container = find_container(system);
   hardware.instance = find_instance(system);
   return hardware;

@@ -38,11 +38,20 @@ struct CxiDevice {
   std::vector<std::string> netdevs;
 };
 
+// A display controller or accelerator of NVIDIA or AMD on PCI.
+struct Gpu {
+  std::string pci;     // "0000:18:00.0"
+  bool nvidia;         // else AMD
+  std::string driver;  // kernel driver; "" if none has it
+};
+
 struct Hardware {
+  std::vector<Gpu> gpus;
   std::vector<RdmaDevice> rdma;
   std::vector<CxiDevice> cxi;
   std::vector<std::string> efa_pci, cassini_pci;  // PCI addresses
-  bool nvidia, amd;                               // GPUs with their kernel driver
+  bool nvidia, amd;                               // the kernel driver of their GPUs is loaded
+  bool compute_amd;                               // and AMD's has GPUs that compute
   std::string container;                          // what says that this is one; "" if nothing does
   std::string instance;                           // EC2 instance type; "" elsewhere
 

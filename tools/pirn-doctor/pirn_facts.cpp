@@ -2,6 +2,7 @@
 #include "pirn_facts.h"
 
 #include "../pirn-info/collect.h"
+#include "../pirn-info/devices.h"
 
 #include <fmt/core.h>
 
@@ -25,7 +26,16 @@ constexpr auto patience = std::chrono::seconds(60);  // EFA's start makes a CUDA
 
 void drop_line(void *, uint32_t, const char *) {}
 
-std::optional<nlohmann::json> collect_once(std::string *error) {
+enum class Topic { fabric, devices };
+
+nlohmann::json collect_topic(pirn_context *context, Topic topic) {
+  if (topic == Topic::fabric) return collect(context);
+  nlohmann::json facts{{"nics", nlohmann::json::array()}};
+  add_devices(context, facts);
+  return facts;
+}
+
+std::optional<nlohmann::json> collect_once(Topic topic, std::string *error) {
   pirn_context_params params{};
   params.struct_size = sizeof params;
   params.log = drop_line;
@@ -35,7 +45,7 @@ std::optional<nlohmann::json> collect_once(std::string *error) {
     return std::nullopt;
   }
   const std::unique_ptr<pirn_context, pirn_status (*)(pirn_context *)> context(opened, pirn_context_close);
-  return collect(context.get());
+  return collect_topic(context.get(), topic);
 }
 
 void clear_settings() {
@@ -45,17 +55,17 @@ void clear_settings() {
   for (const std::string &name : names) unsetenv(name.c_str());
 }
 
-[[noreturn]] void answer(int out) {
+[[noreturn]] void answer(Topic topic, int out) {
   // Libraries that came with libfabric (psm) have handlers here that hang instead of ending.
   for (const int number : {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE}) std::signal(number, SIG_DFL);
   nlohmann::json facts;
   try {
     std::string error;
-    auto collected = collect_once(&error);
+    auto collected = collect_once(topic, &error);
     if (!collected) {  // a setting is refused: say so, and look at the rest without settings
       clear_settings();
       std::string second;
-      collected = collect_once(&second);
+      collected = collect_once(topic, &second);
     }
     facts = collected.value_or(nlohmann::json{{"missing", error}});
     facts["settings_error"] = error;
@@ -85,6 +95,59 @@ bool read_all(int in, std::string *text) {
   }
 }
 
+// Of a document that has them.
+void read_devices(const nlohmann::json &json, PirnFacts &facts) {
+  for (const auto &k : json.at("device_kinds"))
+    facts.kinds.push_back({k.at("name"), k.at("version"), k.at("reason"), k.at("device_count").get<uint32_t>()});
+  for (const auto &device : json.at("devices"))
+    for (const auto &lack : device.at("lacks"))
+      facts.lacks.push_back({device.at("name"), lack.at("feature"), lack.at("reason")});
+  for (const auto &l : json.at("device_links"))
+    facts.links.push_back({l.at("from"), l.at("to"), l.at("kind"), l.at("peer_access").get<bool>()});
+}
+
+// How the child ended that was asked to do `task`; "" if in order.
+std::string failure_of(const char *task, int wait_status, bool timed_out) {
+  if (timed_out) return fmt::format("{} took longer than {} s", task, patience.count());
+  if (WIFSIGNALED(wait_status))
+    return fmt::format("{} ended the process: signal {} ({})", task, WTERMSIG(wait_status), strsignal(WTERMSIG(wait_status)));
+  if (WEXITSTATUS(wait_status) != 0) return fmt::format("{}: the process ended with {}", task, WEXITSTATUS(wait_status));
+  return "";
+}
+
+struct Child {
+  std::string json, error;  // error: it could not be made
+  int status = 0;
+  bool timed_out = false;
+};
+
+Child run_child(Topic topic) {
+  Child result;
+  int ends[2];
+  if (pipe(ends) != 0) {
+    result.error = fmt::format("pipe: {}", strerror(errno));
+    return result;
+  }
+  const pid_t child = fork();
+  if (child < 0) {
+    result.error = fmt::format("fork: {}", strerror(errno));
+    close(ends[0]);
+    close(ends[1]);
+    return result;
+  }
+  if (child == 0) {
+    close(ends[0]);
+    answer(topic, ends[1]);
+  }
+  close(ends[1]);
+  result.timed_out = !read_all(ends[0], &result.json);
+  close(ends[0]);
+  if (result.timed_out) kill(child, SIGKILL);
+  while (waitpid(child, &result.status, 0) < 0 && errno == EINTR) {
+  }
+  return result;
+}
+
 }  // namespace
 
 PirnFacts read_facts(const std::string &text) {
@@ -100,6 +163,8 @@ PirnFacts read_facts(const std::string &text) {
     for (const auto &n : json.at("nics"))
       facts.nics.push_back({n.at("provider"), n.at("name"), n.at("address"), n.at("link_speed_bits_per_s")});
     for (const auto &s : json.at("settings")) facts.settings.push_back(s.at("name"));
+    if (json.contains("device_kinds")) read_devices(json, facts);
+    else facts.devices_missing = "pirn-info --json told nothing of devices";
   } catch (const nlohmann::json::exception &error) {
     facts = {};
     facts.missing = fmt::format("not what pirn-info --json prints: {}", error.what());
@@ -109,47 +174,33 @@ PirnFacts read_facts(const std::string &text) {
 
 PirnFacts facts_of_child(const std::string &json, int wait_status, bool timed_out) {
   PirnFacts facts;
-  if (timed_out) {
-    facts.missing = fmt::format("libfabric did not list its providers within {} s", patience.count());
-  } else if (WIFSIGNALED(wait_status)) {
-    facts.missing = fmt::format("libfabric ended the process that listed its providers: signal {} ({})",
-                                WTERMSIG(wait_status), strsignal(WTERMSIG(wait_status)));
-  } else if (WEXITSTATUS(wait_status) != 0) {
-    facts.missing = fmt::format("the process that listed libfabric's providers ended with {}", WEXITSTATUS(wait_status));
-  } else {
-    return read_facts(json);
+  facts.missing = failure_of("listing libfabric's providers", wait_status, timed_out);
+  facts.crashed = !facts.missing.empty();
+  return facts.crashed ? facts : read_facts(json);
+}
+
+void add_devices_of_child(const std::string &json, int wait_status, bool timed_out, PirnFacts &facts) {
+  facts.devices_missing = failure_of("listing devices", wait_status, timed_out);
+  facts.devices_crashed = !facts.devices_missing.empty();
+  if (facts.devices_crashed) return;
+  try {
+    const auto document = nlohmann::json::parse(json);
+    facts.devices_missing = document.value("missing", "");
+    if (facts.devices_missing.empty()) read_devices(document, facts);
+  } catch (const nlohmann::json::exception &error) {
+    facts.devices_missing = fmt::format("the list of devices cannot be read: {}", error.what());
   }
-  facts.crashed = true;
-  return facts;
 }
 
 PirnFacts ask_pirn() {
-  PirnFacts failed;
-  int ends[2];
-  if (pipe(ends) != 0) {
-    failed.missing = fmt::format("pipe: {}", strerror(errno));
-    return failed;
-  }
-  const pid_t child = fork();
-  if (child < 0) {
-    failed.missing = fmt::format("fork: {}", strerror(errno));
-    close(ends[0]);
-    close(ends[1]);
-    return failed;
-  }
-  if (child == 0) {
-    close(ends[0]);
-    answer(ends[1]);
-  }
-  close(ends[1]);
-  std::string json;
-  const bool complete = read_all(ends[0], &json);
-  close(ends[0]);
-  if (!complete) kill(child, SIGKILL);
-  int status = 0;
-  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
-  return facts_of_child(json, status, !complete);
+  const Child fabric = run_child(Topic::fabric);
+  PirnFacts facts;
+  if (fabric.error.empty()) facts = facts_of_child(fabric.json, fabric.status, fabric.timed_out);
+  else facts.missing = fabric.error;
+  const Child devices = run_child(Topic::devices);
+  if (devices.error.empty()) add_devices_of_child(devices.json, devices.status, devices.timed_out, facts);
+  else facts.devices_missing = devices.error;
+  return facts;
 }
 
 }  // namespace doctor

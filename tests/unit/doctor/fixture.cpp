@@ -18,7 +18,8 @@ std::string proc_limits(const std::string &memlock, const std::string &files) {
 
 }  // namespace
 
-FakeNode::FakeNode() : providers_(nlohmann::json::array()), nics_(nlohmann::json::array()) {
+FakeNode::FakeNode()
+    : providers_(nlohmann::json::array()), nics_(providers_), kinds_(providers_), devices_(providers_), links_(providers_) {
   char name[] = "/tmp/pirn-doctor-XXXXXX";
   assert_non_null(mkdtemp(name));
   root_ = name;
@@ -27,11 +28,12 @@ FakeNode::FakeNode() : providers_(nlohmann::json::array()), nics_(nlohmann::json
     providers_.push_back({{"name", provider}, {"fabric", usable ? provider : ""}, {"usable", usable},
                           {"reason", usable ? "" : "libfabric does not offer it"}, {"nic_count", usable ? 1 : 0}});
   }
-  write_facts();
+  for (const char *kind : {"cuda", "hip"}) device_kind(kind, "", "lib: cannot open shared object file: No such file or directory", 0);
   routes_ = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n";
   interface("eth0", "0000000A", 1500, 10000);
   limits("unlimited", "65536");
   file("proc/self/environ", "");
+  file("dev/shm/pirn-0", "");
   file("proc/self/status", proc_status);
   file("proc/self/uid_map", "         0          0 4294967295");
   file("proc/self/cgroup", "0::/user.slice");
@@ -75,6 +77,7 @@ FakeNode &FakeNode::limits(const std::string &memlock, const std::string &files)
 
 void FakeNode::write_facts() {
   file("pirn-info.json", nlohmann::json{{"schema", 1}, {"libfabric", facts_version_}, {"providers", providers_}, {"nics", nics_},
+                                        {"device_kinds", kinds_}, {"devices", devices_}, {"device_links", links_},
                                         {"settings", {{{"name", "PIRN_PROVIDER"}}, {{"name", "PIRN_NICS"}},
                                                       {{"name", "PIRN_TRANSFER_TIMEOUT"}}}}}.dump());
 }
@@ -90,6 +93,55 @@ FakeNode &FakeNode::usable(const std::string &provider, const std::string &nic) 
     if (row["name"] == provider) row.update({{"fabric", provider}, {"usable", true}, {"reason", ""}});
   nics_.push_back({{"provider", provider}, {"name", nic}, {"address", ""}, {"link_speed_bits_per_s", 400000000000}});
   write_facts();
+  return *this;
+}
+
+FakeNode &FakeNode::device_kind(const std::string &name, const std::string &version, const std::string &reason, int devices) {
+  for (size_t i = 0; i < kinds_.size(); ++i)
+    if (kinds_[i]["name"] == name) kinds_.erase(i--);
+  kinds_.push_back({{"name", name}, {"version", version}, {"reason", reason}, {"loaded", reason.empty()}, {"device_count", devices}});
+  write_facts();
+  return *this;
+}
+
+FakeNode &FakeNode::lack(const std::string &device, const std::string &feature, const std::string &reason) {
+  for (auto &row : devices_)
+    if (row["name"] == device) row["lacks"].push_back({{"feature", feature}, {"reason", reason}});
+  write_facts();
+  return *this;
+}
+
+FakeNode &FakeNode::device_link(const std::string &from, const std::string &to, const std::string &kind, bool peer_access) {
+  for (size_t i = 0; i < links_.size(); ++i)
+    if (links_[i]["from"] == from && links_[i]["to"] == to) links_.erase(i--);
+  links_.push_back({{"from", from}, {"to", to}, {"kind", kind}, {"peer_access", peer_access}});
+  write_facts();
+  return *this;
+}
+
+void FakeNode::gpus(const char *kind, int count, const char *vendor, const char *driver, const char *link_kind) {
+  for (int i = 0; i < count; ++i) {
+    const std::string name = std::string(kind) + ":" + std::to_string(i), pci = "sys/bus/pci/devices/0000:" + std::to_string(10 + i) + ":00.0/";
+    file(pci + "vendor", std::string(vendor) + "\n").file(pci + "class", "0x030200\n").link(pci + "driver", std::string("../../../bus/pci/drivers/") + driver);
+    devices_.push_back({{"name", name}, {"lacks", nlohmann::json::array()}});
+    for (int j = 0; j < count; ++j)
+      if (i != j) device_link(name, std::string(kind) + ":" + std::to_string(j), link_kind, true);
+  }
+  device_kind(kind, "version 1", "", count);
+}
+
+FakeNode &FakeNode::nvidia(int count) {
+  file("proc/driver/nvidia/version", "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release Build\nGCC version: 12.2.0\n");
+  for (int i = 0; i < count; ++i) file("dev/nvidia" + std::to_string(i), "");
+  file("dev/nvidiactl", "").file("dev/nvidia-uvm", "");
+  gpus("cuda", count, "0x10de", "nvidia", "NVLink");
+  return *this;
+}
+
+FakeNode &FakeNode::amd(int count) {
+  file("sys/class/kfd/kfd/dev", "511:0\n").file("sys/module/amdgpu/refcnt", "1\n").file("dev/kfd", "").file("dev/dri/card0", "");
+  for (int i = 0; i < count; ++i) file("dev/dri/renderD" + std::to_string(128 + i), "");
+  gpus("hip", count, "0x1002", "amdgpu", "xGMI");
   return *this;
 }
 

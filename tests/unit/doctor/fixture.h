@@ -30,6 +30,12 @@ class FakeNode {
   FakeNode &roce(const std::string &name, const std::string &netdev);        // 400 Gb/s, RoCE v1 and v2, MTU 9000
   FakeNode &efa(const std::string &name);                                    // 100 Gb/s
   FakeNode &slingshot(const std::string &name, const std::string &netdev);   // 200 Gb/s
+  // GPUs with everything in order: drivers, device files, a runtime that shows them, NVLink or xGMI between all.
+  FakeNode &nvidia(int count);
+  FakeNode &amd(int count);
+  FakeNode &device_kind(const std::string &name, const std::string &version, const std::string &reason, int devices);
+  FakeNode &lack(const std::string &device, const std::string &feature, const std::string &reason);
+  FakeNode &device_link(const std::string &from, const std::string &to, const std::string &kind, bool peer_access);
   FakeNode &gid(const std::string &device, int slot, const std::string &value, const std::string &type,
                 const std::string &netdev);
   FakeNode &interface(const std::string &name, const std::string &network, int64_t mtu, int64_t speed);
@@ -39,10 +45,11 @@ class FakeNode {
  private:
   void rdma(const std::string &name, const std::string &driver, const std::string &layer, const std::string &rate);
   void write_facts();
+  void gpus(const char *kind, int count, const char *vendor, const char *driver, const char *link);
 
   std::string root_;
   std::string environment_, routes_, facts_version_ = "1.22.0";
-  nlohmann::json providers_, nics_;
+  nlohmann::json providers_, nics_, kinds_, devices_, links_;
 };
 
 // The only finding with this id; the test ends if there is none or more than one.
