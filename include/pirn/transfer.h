@@ -59,7 +59,8 @@ typedef struct pirn_result {
   pirn_status status;      /* PIRN_IN_PROGRESS until terminal */
   int32_t provider_error;  /* the provider's own code; 0 if none */
   char path[16];           /* "self", "ipc" or "fabric"; "" until one is taken, and if none was */
-  char rail[64];           /* rail of the error, or the first used: "tcp/eth0", with " (spare)" behind if it is one */
+  char rail[64];           /* rail of the error, or the first used: "tcp/eth0"; behind it " (spare)" if it is one, and
+                              ", staged" if device memory went through host memory of the library's own */
   char text[256];          /* what went wrong, with the provider's own words */
 } pirn_result;
 

@@ -5,6 +5,14 @@
 
 namespace pirn::core {
 
+bool has_kernels(const Home &home) {
+  auto devices = home.table->devices();
+  if (!devices.is_ok()) return false;
+  for (const device::Info &info : devices.value())
+    if (info.ordinal == home.device) return (info.features & device::has_kernels) != 0;
+  return false;
+}
+
 BlockRooms::~BlockRooms() {
   for (device::Block *room : idle_) (void)table_.release_host(room);
 }

@@ -13,6 +13,8 @@
 
 namespace pirn::core {
 
+bool has_kernels(const Home &home);  // whether copy_blocks works there
+
 // Room for lists that are written for one launch; page-locked, used again and again.
 class BlockRooms {
  public:

@@ -148,6 +148,12 @@ bool Control::deliver(Peer &peer, const Mailbox::Early &frame) {
       problem = body.status();
       break;
     }
+    case wire::Kind::stage_want:
+    case wire::Kind::stage_lent:
+    case wire::Kind::stage_move:
+    case wire::Kind::stage_moved:
+      problem = endpoint_.staging().received(peer, frame.kind, frame.body);
+      break;
     default:
       break;  // handshake and unreliable kinds have no business in the sequence
   }
@@ -273,6 +279,7 @@ size_t Control::encode(Peer &peer, const OutFrame &frame, std::span<std::byte> o
     return wire::encode_window_update(out, head, *update);
   if (auto *want = std::get_if<wire::WindowWant>(&message.body)) return wire::encode_window_want(out, head, *want);
   if (auto *address = std::get_if<wire::AddressChange>(&message.body)) return wire::encode_address(out, head, *address);
+  if (auto *stage = std::get_if<wire::Stage>(&message.body)) return wire::encode_stage(out, head, *stage);
   return wire::encode_empty(out, head);
 }
 

@@ -36,10 +36,7 @@ static Result<Route> settle_route(Route demand, Route offered, const std::string
   if (route != offered && route != Route::fabric)
     return fail(PIRN_ERR_UNAVAILABLE, "path \"%s\" was demanded, \"%s\" is there%s%s", route_name(route),
                 route_name(offered), colon, why.c_str());
-  if (route == Route::fabric && on_device)
-    return fail(PIRN_ERR_UNAVAILABLE, "device memory does not travel over the fabric%s%s",
-                why.empty() ? "" : ", and there is no nearer path: ", why.c_str());
-  return route;
+  return route == Route::fabric && on_device ? Route::staged : route;
 }
 
 Result<Route> Copies::route(const Op &op) const {
@@ -51,7 +48,7 @@ Result<Route> Copies::route(const Op &op) const {
     Window &window = *segment.window;
     const Home &near = segment.region->memory->home;
     if (window.state == WindowState::opening) return Route::unknown;
-    if (window.state == WindowState::gone) return Route::fabric;  // where it ends with the right status
+    if (window.state == WindowState::gone) return fail(window.gone_status, "the window was withdrawn by its owner");
     on_device = on_device || near.table || window.blob.on_device;
     if (op.demand == Route::fabric) continue;
     const Reach *reach = reach_of(window, near);
@@ -450,14 +447,6 @@ bool Copies::finish(uint64_t timeout) {
 }
 
 // -- Lanes
-
-static bool has_kernels(const Home &home) {
-  auto devices = home.table->devices();
-  if (!devices.is_ok()) return false;
-  for (const device::Info &info : devices.value())
-    if (info.ordinal == home.device) return (info.features & device::has_kernels) != 0;
-  return false;
-}
 
 // Whether a copy engine takes the piece without the processor. The peer's host memory is not page-locked by us.
 bool Copies::asynchronous(const Lane &lane, const Run &run) {

@@ -28,6 +28,7 @@ Endpoint::Endpoint(Context &context, const EndpointOptions &options, NicChoice c
       engine_(*this),
       copies_(*this),
       triggers_(*this),
+      staging_(*this),
       control_(*this),
       health_(*this),
       paths_(*this),
@@ -100,6 +101,7 @@ Endpoint::~Endpoint() {
     driver_.relock(guard);
     if (!copies_.finish(ns_per_s))
       log().write(PIRN_LOG_ERROR, "a device does not finish copies of this endpoint: it may still touch their memory");
+    staging_.finish(ns_per_s);
     for (auto &rail : rails_)
       if (engine_.busy()) engine_.reset_rail(*rail);
     triggers_.close();
@@ -188,6 +190,7 @@ size_t Endpoint::progress() {
   if (engine_.waiting()) engine_.pump();
   events += copies_.progress();
   if (triggers_.any()) events += triggers_.progress();
+  if (staging_.active()) events += staging_.progress();
   if (control_.talking()) control_.flush();
   if (events > 0) last_event_ = last_tick_;
   return events;
@@ -209,6 +212,7 @@ uint64_t Endpoint::longest_sleep() const {
   constexpr uint64_t longest_blind_sleep = 20 * ns_per_ms;
   // Streams that post raise no descriptor: polled without a pause for as long as a model's step may take, then often.
   constexpr uint64_t trigger_spin = 20 * ns_per_ms, trigger_sleep = 50 * ns_per_us;
+  if (staging_.copying()) return 0;  // a device raises no descriptor
   // Without descriptors neighbours poke us, and own transfers are found by never looking away. Peers elsewhere cannot
   // poke: who heard something a moment ago looks often, for more may be coming.
   if (triggers_.any() && !copies_.busy()) return last_tick_ - triggers_.last_event() < trigger_spin ? 0 : trigger_sleep;

@@ -17,6 +17,7 @@
 #include "core/paths.h"
 #include "core/selection.h"
 #include "core/sharing.h"
+#include "core/staging.h"
 #include "core/triggers.h"
 #include "core/windows.h"
 
@@ -138,6 +139,7 @@ class Endpoint {
   Engine &engine() { return engine_; }
   Copies &copies() { return copies_; }
   Sharing &sharing() { return *sharing_; }
+  Staging &staging() { return staging_; }
   Context &context() { return context_; }
   const device::Device *device() const { return demand_.device; }  // nullptr: host memory
   Control &control() { return control_; }
@@ -226,6 +228,7 @@ class Endpoint {
   std::unique_ptr<Sharing> sharing_;  // after what uses its mappings is gone
   Copies copies_;
   Triggers triggers_;
+  Staging staging_;
   Control control_;
   Health health_;
   Paths paths_;

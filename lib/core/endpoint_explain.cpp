@@ -145,6 +145,7 @@ std::string Endpoint::explain(Peer &peer) {
               static_cast<unsigned long long>(memory_of_peer(peer)), static_cast<unsigned long long>(under_way >> 10));
   out += peer.metadata.process == process() ? "path self: used, the peer is in this process\n"
                                             : "path ipc: " + sharing_->explain(peer) + "\n";
+  out += "device memory over the fabric: staged through host memory: " + staging_.explain(peer) + "\n";
   return out + providers;
 }
 

@@ -60,7 +60,7 @@ Status Endpoint::withdraw(Region *region, uint64_t id, uint64_t timeout) {
   windows_.withdraw(*window);
   driver_.posted();
   Status left;
-  if (!driver_.wait(guard, timeout_or(timeout, settings().transfer_timeout), [&] { return windows_.quiet(*window); })) {
+  if (!driver_.wait(guard, timeout_or(timeout, settings().transfer_timeout), [&] { return windows_.quiet(*window) && !staging_.loans().busy(id); })) {
     if (shares_memory_with_peers()) {
       guard.unlock();
       reset_among_neighbours(*this);
@@ -70,6 +70,11 @@ Status Endpoint::withdraw(Region *region, uint64_t id, uint64_t timeout) {
     if (sharing_->given(*window)) left = fail(PIRN_ERR_TIMEOUT, "window %llu is withdrawn, but a process of this host that "
                                               "did not answer has its memory mapped, and may still be copying",
                                               static_cast<ull>(id));
+  }
+  if (staging_.loans().busy(id)) {
+    staging_.finish(ns_per_s);
+    if (staging_.loans().busy(id))
+      left = fail(PIRN_ERR_TIMEOUT, "window %llu is withdrawn, but its device does not finish copying", static_cast<ull>(id));
   }
   sharing_->withdrawn(*window);
   memory_->erase(window);

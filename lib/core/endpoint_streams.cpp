@@ -25,7 +25,14 @@ Status Endpoint::make_ready(Driver::Guard &guard, Prepared &prepared, const Tran
   if (route.value() == Route::unknown)
     return fail(PIRN_ERR_TIMEOUT, "windows of peer %s do not open in time", prepared.peer->address.c_str());
   probe.route = route.value();
-  return probe.direct() ? copies_.make_ready(probe) : Status::ok();
+  if (probe.direct()) return copies_.make_ready(probe);
+  if (probe.route != Route::staged) return Status::ok();
+  Status ready;
+  driver_.wait(guard, timeout_or(options.timeout, settings().transfer_timeout),
+               [&] { return (ready = staging_.make_ready(probe)).code != PIRN_ERR_AGAIN; });
+  if (ready.code == PIRN_ERR_AGAIN)
+    return fail(PIRN_ERR_TIMEOUT, "peer %s lends no host memory in time", prepared.peer->address.c_str());
+  return ready;
 }
 
 Result<Trigger *> Endpoint::make_trigger(Prepared &prepared, const TransferOptions &options) {

@@ -69,6 +69,7 @@ Status Endpoint::launch(Driver::Guard &guard, Op &op, pirn_transfer *id) {
   pirn_transfer own = op.id();
   if (id) *id = own;
   engine_.start(op);
+  if (staging_.active()) staging_.progress();
   driver_.posted();
   if (!blocking) return Status::ok();
   // The op ends at its own deadline at the latest; the wait must outlast the drain that follows.
@@ -279,7 +280,9 @@ void Endpoint::fill(const Op &op, pirn_result *result) const {
   result->provider_error = op.provider_error;
   const bool none = op.route == Route::unknown && op.kind != OpKind::notify;  // notifications travel over the fabric
   copy_text(result->path, sizeof(result->path), none ? "" : route_name(op.route));
-  if (op.rail != UINT16_MAX) copy_text(result->rail, sizeof(result->rail), rails_[op.rail]->name());
+  if (op.rail != UINT16_MAX)
+    copy_text(result->rail, sizeof(result->rail),
+              rails_[op.rail]->name() + (op.route == Route::staged ? ", staged" : ""));
   if (op.status != PIRN_OK && op.terminal())
     copy_text(result->text, sizeof(result->text), text("peer %s: %s", op.peer->address.c_str(), op.text.c_str()));
 }

@@ -87,7 +87,8 @@ bool Engine::issue(Op &op) {
   if (op.phase != OpPhase::moving) return true;
   if (!may_issue(op, *op.peer)) return false;
   if (op.route == Route::unknown && !decide(op)) return op.phase != OpPhase::moving;
-  if (op.route != Route::fabric) return endpoint_.copies().issue(op);
+  if (op.route != Route::fabric)
+    return op.route == Route::staged ? endpoint_.staging().begin(op) : endpoint_.copies().issue(op);
   if (alone(op)) op.peer->exclusive = &op;
   while (!op.fully_issued()) {
     switch (issue_one(op)) {

@@ -96,6 +96,7 @@ void Engine::end(Op &op, pirn_status status, const std::string &text) {
   op.again.clear();
   drop_exclusive(op);
   op.pending_link.unlink();
+  if (op.route == Route::staged) endpoint_.staging().ended(op);
   // A dead peer's provider reports its pieces by itself within this time; a hung one's never will.
   uint64_t patience = endpoint_.settings().quiet_time * (status == PIRN_ERR_PEER_LOST ? 4 : 1);
   op.drain_deadline = coarse_ns() + patience;
@@ -149,6 +150,11 @@ void Engine::tick(uint64_t now) {
   bool any = false;
   draining_.each([&](Op &op) {
     if (now < op.drain_deadline || op.direct()) return;  // what a device copies ends by itself
+    if (op.route == Route::staged) {  // its parts drain for themselves
+      endpoint_.staging().let_go(op);
+      settle(op);
+      return;
+    }
     any = true;
     if (op.peer->live()) endpoint_.health().suspect(*op.peer, "a transfer to it could not be stopped", false);
   });
@@ -208,8 +214,12 @@ void Engine::finish(Op &op) {
   op.draining_link.unlink();
   op.pending_link.unlink();
   --peer.active_ops;
-  if (op.status == PIRN_OK) (op.kind == OpKind::read ? peer.bytes_read : peer.bytes_written) += op.moved;
   release_uses(op);
+  if (op.part) {
+    endpoint_.staging().landed(op);
+    return;
+  }
+  if (op.status == PIRN_OK) (op.kind == OpKind::read ? peer.bytes_read : peer.bytes_written) += op.moved;
   endpoint_.op_finished(op);
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "wire/frame.h"
+#include "wire/stage.h"
 
 #include <cstdint>
 #include <deque>
@@ -21,7 +22,7 @@ struct Op;
 struct Message {
   wire::Kind kind{};
   std::variant<std::monostate, wire::WindowRef, wire::WindowOpened, wire::WindowUpdate, wire::WindowWant,
-               wire::AddressChange, std::vector<std::byte>>
+               wire::AddressChange, wire::Stage, std::vector<std::byte>>
       body;
   Op *op = nullptr;  // notify: completes when the last fragment is acknowledged; nullptr once the op has ended
 };

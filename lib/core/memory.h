@@ -103,7 +103,8 @@ class Memory {
   Status remove(Region *region);
   // Registers on that rail now unless it is done; false: refused, perhaps a moment ago.
   bool reach(LocalMemory &memory, size_t rail) {
-    return memory.rails[rail].registration || reach(memory.rails[rail], rail, memory.address, memory.length, 0);
+    return memory.rails[rail].registration ||
+           (!memory.home.table && reach(memory.rails[rail], rail, memory.address, memory.length, 0));
   }
   bool reach(Advertised &window, size_t rail);
   // Page-locks host memory for a device, once; false: that cannot be done, and copies of it hold up their caller.

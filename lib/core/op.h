@@ -20,6 +20,7 @@ struct Prepared;
 struct Region;
 struct Window;
 struct Op;
+struct StagedPart;
 
 struct Segment {
   Region *region = nullptr;
@@ -89,6 +90,7 @@ struct Op {
   uint32_t retry_episode = 0;
   uint64_t retry_moved = 0;  // what had moved at the last of them
   Peer *peer = nullptr;
+  StagedPart *part = nullptr;  // of a staged transfer, which this moves (staging.h); such an op is in no pool
 
   Segment single;                     // the only element of plain writes and reads
   std::unique_ptr<Segment[]> vector;  // own copy of writev / readv

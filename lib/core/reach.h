@@ -21,10 +21,11 @@ namespace pirn::core {
 enum class Route : uint8_t {
   unknown,  // not decided yet
   fabric,
+  staged,  // over the fabric, through host memory of the library's own at each end that is on a device
   self,  // the peer is in this process
   ipc,   // the peer is in another process of this host, which shares its memory
 };
-const char *route_name(Route route);
+const char *route_name(Route route);  // staged is "fabric", too
 Route route_named(const std::string &name);  // unknown: none of them
 
 // Whose copy engine moves the bytes at an address. Host memory has none: the processor does.

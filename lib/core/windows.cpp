@@ -247,6 +247,7 @@ void Windows::op_finished() {
 void Windows::ended(Peer &peer) {
   endpoint_.memory().each_advertised([&](Advertised &window) { window.importers.erase(&peer); });
   endpoint_.sharing().ended(peer);
+  endpoint_.staging().ended(peer);
   for (Window *window : peer.windows) {
     window->state = WindowState::gone;
     window->gone_status = peer.end_status;

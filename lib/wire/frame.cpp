@@ -3,6 +3,7 @@
 #include "wire/frame.h"
 
 #include "wire/bytes.h"
+#include "wire/frame_writer.h"
 
 namespace pirn::wire {
 
@@ -11,7 +12,7 @@ namespace {
 constexpr uint32_t frame_magic = 0x6e726970;  // "pirn"
 constexpr size_t acknowledged_offset = 20;
 constexpr size_t notify_fields = 12;
-constexpr auto last_kind = Kind::window_want;
+constexpr auto last_kind = Kind::stage_moved;
 
 void put_header(Writer &writer, const Header &header) {
   writer.u32(frame_magic);
@@ -24,25 +25,6 @@ void put_header(Writer &writer, const Header &header) {
   writer.u32(header.body_size);
   writer.u32(header.epoch);
 }
-
-// A frame in a caller's buffer: the body is written first, so that its size is known to the header.
-class FrameWriter {
- public:
-  explicit FrameWriter(std::span<std::byte> out) : out_(out), body_(out) { body_.skip(header_size); }
-
-  Writer &body() { return body_; }
-
-  size_t finish(Header header) {
-    if (!body_.ok()) return 0;
-    header.body_size = static_cast<uint32_t>(body_.size() - header_size);
-    encode_header(out_, header);
-    return body_.size();
-  }
-
- private:
-  std::span<std::byte> out_;
-  Writer body_;
-};
 
 }  // namespace
 

@@ -47,6 +47,10 @@ enum class Kind : uint8_t {
   address = 15,    // a rail of the sender has a new address
   window_update = 16,  // only to those whose metadata has feature_window_update, as window_want
   window_want = 17,
+  stage_want = 18,   // staging of device memory, only to those whose metadata has feature_staging (stage.h)
+  stage_lent = 19,
+  stage_move = 20,
+  stage_moved = 21,
 };
 
 struct Header {

@@ -24,8 +24,8 @@ constexpr size_t max_blob = 7168;  // fits a hello in one control frame
 
 // Metadata::features: what the endpoint understands beyond the first libraries of version 1.
 constexpr uint32_t feature_window_update = 1;  // window_update, window_want, and no_key in a window blob
-
 constexpr uint32_t feature_spares = 2;         // rails that are spares, and pings that say which rail they are from
+constexpr uint32_t feature_staging = 4;        // stage_want and the frames that follow it
 
 constexpr uint64_t no_key = UINT64_MAX;  // as libfabric's: the window is not registered on that rail, its owner is to be asked
 

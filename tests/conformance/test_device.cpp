@@ -11,6 +11,8 @@ using namespace pirn_test;
 
 namespace {
 
+bool on_device(const char *name) { return variable(name, "host").find(':') != std::string::npos; }
+
 // Both ends, with patterns that are renewed by hand.
 struct Ends {
   Ends(void **state, uint64_t bytes) : pair(pair_of(state)), peer(pair.start()), size(bytes) {
@@ -165,12 +167,28 @@ void device__cancelled_write__leaves_the_source_alone_afterwards(void **state) {
   }
 }
 
-void device__fabric_demanded__is_unavailable_with_the_reason(void **state) {
-  Ends ends(state, 4096);
+// Device memory takes a way of its own over the fabric; the result says so.
+void device__fabric_demanded__goes_over_it_and_says_whether_staged(void **state) {
+  constexpr uint64_t length = 3 << 20;
+  Ends ends(state, length);
+  const bool staged = on_device("PIRN_TEST_MEMORY") || on_device("PIRN_TEST_PEER_MEMORY");
   pirn_transfer_params params = params_with(10 * second);
   params.path = "fabric";
-  EXPECT_ERROR(PIRN_ERR_UNAVAILABLE,
-               pirn_write(ends.local->region, 0, ends.remote.window, 0, 4096, &params, nullptr), "device memory");
+  for (const bool write : {true, false}) {
+    ends.fill(0, length, write ? 8 : 9);
+    pirn_transfer id = 0;
+    if (write) EXPECT_OK(pirn_write(ends.local->region, 0, ends.remote.window, 0, length, &params, &id));
+    else EXPECT_OK(pirn_read(ends.local->region, 0, ends.remote.window, 0, length, &params, &id));
+    pirn_result result{};
+    result.struct_size = sizeof result;
+    EXPECT_OK(pirn_transfer_wait(ends.pair.endpoint(), id, 10 * second, &result));
+    EXPECT_OK(pirn_transfer_release(ends.pair.endpoint(), id));
+    assert_string_equal(result.path, "fabric");
+    assert_int_equal(std::strstr(result.rail, ", staged") != nullptr, staged);
+    assert_int_equal(result.bytes, length);
+    if (write) EXPECT_MATCH(ends.pair.target().check(ends.remote.buffer, 0, length, 8));
+    else EXPECT_MATCH(ends.check(0, length, 8));
+  }
 }
 
 void device__window_withdrawn_and_advertised_again__is_mapped_anew(void **state) {
@@ -226,10 +244,13 @@ int main(int argc, char **argv) {
       CASE(device__prepared_list_by_index__chosen_blocks_move_and_no_others),
       CASE(device__notification_after_a_write__finds_the_bytes),
       CASE(device__cancelled_write__leaves_the_source_alone_afterwards),
-      CASE(device__fabric_demanded__is_unavailable_with_the_reason),
+      CASE(device__fabric_demanded__goes_over_it_and_says_whether_staged),
       CASE(device__window_withdrawn_and_advertised_again__is_mapped_anew),
   };
-  if (two_processes() && variable("PIRN_TEST_MEMORY", "host") != "host")  // plain host memory is not shared
+  const char *path = std::getenv("PIRN_PATH");
+  const bool over_fabric = path != nullptr && std::string(path) == "fabric";
+  const bool shared = !over_fabric && variable("PIRN_TEST_MEMORY", "host") != "host";
+  if (two_processes() && shared)  // plain host memory is not
     tests.push_back(CASE(device__importer_stopped__withdraw_says_that_the_memory_is_not_quiet));
   return run(argc, argv, "device", tests);
 }

@@ -2,6 +2,7 @@
 // A control frame of any kind, as a stranger may send it.
 #include "require.h"
 #include "wire/frame.h"
+#include "wire/stage.h"
 
 #include <cstdint>
 
@@ -37,6 +38,11 @@ void check_control(const Frame &frame, Result<Body> (*decode)(std::span<const st
                    size_t (*encode)(std::span<std::byte>, const Header &, const Body &)) {
   Result<Body> body = decode(frame.body);
   if (body.is_ok()) check_again(frame.header, body.value(), decode, encode);
+}
+
+template <typename Body>
+size_t encode_one(std::span<std::byte> out, const Header &header, const Body &body) {
+  return encode_stage(out, header, body);
 }
 
 void check_notify(const Frame &frame) {
@@ -102,6 +108,14 @@ void check_frame(const Frame &frame) {
       return check_control(frame, decode_window_update, encode_window_update);
     case Kind::window_want:
       return check_control(frame, decode_window_want, encode_window_want);
+    case Kind::stage_want:
+      return check_control(frame, decode_stage_want, encode_one<StageWant>);
+    case Kind::stage_lent:
+      return check_control(frame, decode_stage_lent, encode_one<StageLent>);
+    case Kind::stage_move:
+      return check_control(frame, decode_stage_move, encode_one<StageMove>);
+    case Kind::stage_moved:
+      return check_control(frame, decode_stage_moved, encode_one<StageMoved>);
     case Kind::ack:
     case Kind::bye:
       return;

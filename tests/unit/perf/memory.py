@@ -55,8 +55,9 @@ def check_paths(program):
     assert [row['path'] for row in threads['results']] == ['ipc'] * 3, threads
     over_fabric = report(program, *small('write', '4097'), '--mem', 'shared', '--peer-mem', 'shared', '--path', 'fabric')
     assert over_fabric['results'][0]['path'] == 'fabric', over_fabric
-    refused = run(program, '--local', *small('write', '4097'), *ends, '--path', 'fabric')
-    assert refused.returncode == 1 and 'device memory' in refused.stderr, refused.stderr
+    staged = report(program, *small('write,read,paged', '4097'), *ends, '--path', 'fabric')
+    assert [row['path'] for row in staged['results']] == ['fabric'] * 3, staged
+    assert all(row['rail'].endswith(', staged') for row in staged['results']), staged
 
 
 def check_texts(program):

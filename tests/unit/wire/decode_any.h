@@ -3,6 +3,7 @@
 #pragma once
 
 #include "wire/frame.h"
+#include "wire/stage.h"
 
 inline pirn::Status decode_any(std::span<const std::byte> bytes) {
   using namespace pirn::wire;
@@ -35,6 +36,14 @@ inline pirn::Status decode_any(std::span<const std::byte> bytes) {
       return decode_window_update(body).status();
     case Kind::window_want:
       return decode_window_want(body).status();
+    case Kind::stage_want:
+      return decode_stage_want(body).status();
+    case Kind::stage_lent:
+      return decode_stage_lent(body).status();
+    case Kind::stage_move:
+      return decode_stage_move(body).status();
+    case Kind::stage_moved:
+      return decode_stage_moved(body).status();
     case Kind::ack:
     case Kind::bye:
       return pirn::Status::ok();

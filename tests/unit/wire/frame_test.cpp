@@ -44,7 +44,7 @@ static void decode_frame__wrong_header__says_what_is_wrong(void **) {
   expect_error(with_u32(ping, 0, 0x20544547), "not a frame: it starts with 20544547");
   expect_error(with_u8(ping, 4, 2), "frame has version 2, this library knows 1");
   expect_error(with_u8(ping, 5, 0), "frame has unknown kind 0");
-  expect_error(with_u8(with_u32(ping, 16, 0), 5, 18), "frame has unknown kind 18");
+  expect_error(with_u8(with_u32(ping, 16, 0), 5, 22), "frame has unknown kind 22");
   expect_error(with_u8(with_u32(ping, 16, 0), 5, 255), "frame has unknown kind 255");
   expect_error(with_u8(ping, 6, 31), "frame header says it has 31 bytes; allowed: 32..40");
   expect_error(with_u8(ping, 6, 41), "frame header says it has 41 bytes; allowed: 32..40");
@@ -106,6 +106,48 @@ static void decode__other_bodies_beyond_limits__are_invalid(void **) {
   put_u32(bad, 24, 6 + 257);
   put_u16(bad, 36, 257);
   expect_error(bad, "address change has 257 bytes of address; allowed: 1..256");
+}
+
+static void decode__staging_frames_beyond_limits__are_invalid(void **) {
+  expect_error(with_u32(sample("stage_lent"), 32, 1), "staging offer carries status 1, which is no outcome");
+  expect_error(with_u32(sample("stage_lent"), 32, static_cast<uint32_t>(PIRN_ERR_NO_MEMORY)),
+               "staging offer with status -31 has slots");
+  expect_error(with_u32(sample("stage_lent"), 37, 4095), "staging offer of slots of 4095 bytes; at least 4096");
+  expect_error(with_u32(sample("stage_lent"), 41, 0), "staging offer of 0 slots; allowed: 1..1024");
+  expect_error(with_u32(sample("stage_lent"), 41, 1025), "staging offer of 1025 slots; allowed: 1..1024");
+  expect_error(with_u8(sample("stage_not_lent"), 37, 0x1b), "staging offer gives a reason that is not printable");
+  const size_t direction = 32 + 20, count = direction + 1, length = count + 2 + 8;
+  expect_error(with_u8(sample("stage_read"), direction, 2), "staging request says 2 for its direction; allowed: 0..1");
+  Bytes bad = sample("stage_read");
+  put_u16(bad, count, 0);
+  expect_error(bad, "staging request of 0 parts; allowed: 1..256");
+  put_u16(bad, count, 2);
+  expect_error(bad, "staging request is truncated: its body has 39 bytes");
+  bad = sample("stage_read");
+  put_u64(bad, length, 0);
+  expect_error(bad, "staging request with a part of 0 bytes; allowed: 1..4294967295");
+  put_u64(bad, length, UINT64_MAX);
+  expect_error(bad, "staging request with a part of 18446744073709551615 bytes; allowed: 1..4294967295");
+  bad = sample("stage_write");
+  put_u64(bad, length, UINT32_MAX);
+  expect_error(bad, "staging request of 4295032831 bytes; at most 4294967295");
+  expect_error(with_u32(sample("stage_moved"), 40, 3), "staging answer carries status 3, which is no outcome");
+}
+
+static void encode_stage__beyond_limits__is_0(void **) {
+  Bytes frame(max_control_frame);
+  const Header header = sample_header(Kind::stage_move);
+  StageMove move{1, 2, 3, 1, std::vector<StagePart>(max_stage_parts, {0, 4096})};
+  assert_int_equal(encode_stage(frame, header, move), header_size + 23 + 16 * max_stage_parts);
+  move.parts.push_back({0, 4096});
+  assert_int_equal(encode_stage(frame, header, move), 0);
+  assert_int_equal(encode_stage(frame, header, StageMove{1, 2, 3, 1, {}}), 0);
+  assert_int_equal(encode_stage(frame, header, StageLent{PIRN_OK, "", min_stage_slot, 1, Bytes(max_blob)}),
+                   header_size + 15 + max_blob);
+  assert_int_equal(encode_stage(frame, header, StageLent{PIRN_OK, "", min_stage_slot, 1, Bytes(max_blob + 1)}), 0);
+  assert_int_equal(encode_stage(frame, header, StageMoved{1, 1, ""}), 0);
+  frame.resize(encode_stage(frame, header, StageMoved{1, PIRN_ERR_IO, std::string(300, 'x') + "\n"}));
+  assert_true(decode_stage_moved(decode_frame(frame).value().body).value().reason == std::string(255, 'x'));
 }
 
 static void encode_notify__largest_fragment__fills_one_control_frame(void **) {
@@ -220,6 +262,8 @@ int main() {
       cmocka_unit_test(encode_notify__largest_fragment__fills_one_control_frame),
       cmocka_unit_test(encode__too_little_room__is_0_and_writes_nothing_beyond),
       cmocka_unit_test(encode_address__beyond_limits__is_0),
+      cmocka_unit_test(decode__staging_frames_beyond_limits__are_invalid),
+      cmocka_unit_test(encode_stage__beyond_limits__is_0),
       cmocka_unit_test(encode_window_update__beyond_limits__is_0),
       cmocka_unit_test(encode_hello__metadata_at_its_limit__fits_one_control_frame),
       cmocka_unit_test(encode_welcome__reason_too_long_or_unprintable__is_tamed),

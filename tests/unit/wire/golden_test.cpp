@@ -110,6 +110,23 @@ void check_window_frames(const std::string &prefix) {
   assert_true(decode_window_want(frame_of(want).body).value() == (WindowWant{5, 31}));
 }
 
+Stage decode_stage(const Frame &frame) {
+  switch (frame.header.kind) {
+    case Kind::stage_want: return decode_stage_want(frame.body).value();
+    case Kind::stage_lent: return decode_stage_lent(frame.body).value();
+    case Kind::stage_move: return decode_stage_move(frame.body).value();
+    default: return decode_stage_moved(frame.body).value();
+  }
+}
+
+void check_stage_frames(const std::string &prefix) {
+  for (const auto &[name, stage] : stage_samples()) {
+    const Bytes bytes = golden(prefix + name);
+    check_header(frame_of(bytes), kind_of(stage));
+    assert_true(decode_stage(frame_of(bytes)) == stage);
+  }
+}
+
 void check_control(const std::string &prefix) {
   const Bytes ping = golden(prefix + "ping"), pong = golden(prefix + "pong");
   check_header(frame_of(ping), Kind::ping);
@@ -163,6 +180,7 @@ static void decode__golden_frames__have_the_known_fields(void **) {
   check_handshake("");
   check_control("");
   check_window_frames("");
+  check_stage_frames("");
 }
 
 static void decode__blobs_of_a_newer_peer__skip_the_appended_fields(void **) {
@@ -176,6 +194,7 @@ static void decode__frames_of_a_newer_peer__skip_the_appended_fields(void **) {
   check_handshake("newer_");
   check_control("newer_");
   check_window_frames("newer_");
+  check_stage_frames("newer_");
 }
 
 static void decode__every_truncation__is_invalid(void **) {

@@ -153,6 +153,18 @@ Notify sample_notify() { return {65536, 8000, message}; }
 
 AddressChange sample_address() { return {31, to_bytes("new address")}; }
 
+std::vector<std::pair<std::string, Stage>> stage_samples() {
+  WindowBlob slots = sample_window();
+  slots.length = 8 << 20;
+  return {{"stage_want", StageWant{5}},
+          {"stage_lent", StageLent{PIRN_OK, "", 1 << 20, 8, encode_window(slots)}},
+          {"stage_not_lent", StageLent{PIRN_ERR_NO_MEMORY, "PIRN_STAGING_MEMORY is used up", 0, 0, {}}},
+          {"stage_write", StageMove{0x0102030405060708, 5, 7, 1, {{4096, 1}, {0xfffffffff0, 65536}}}},
+          {"stage_read", StageMove{9, 6, 0, 0, {{0, 1 << 20}}}},
+          {"stage_moved", StageMoved{0x0102030405060708, PIRN_OK, ""}},
+          {"stage_not_moved", StageMoved{9, PIRN_ERR_WINDOW_GONE, "window 6 is withdrawn"}}};
+}
+
 Header sample_header(Kind kind) {
   Header header;
   header.kind = kind;
@@ -205,6 +217,8 @@ std::vector<Sample> frame_samples() {
     return encode_window_update(out, sample_header(Kind::window_update), {5, 0, PIRN_ERR_NO_MEMORY, {0, no_key}});
   });
   add("window_want", [](Out out) { return encode_window_want(out, sample_header(Kind::window_want), {5, 31}); });
+  for (const auto &[name, stage] : stage_samples())
+    samples.push_back({name, control([&](Out out) { return encode_stage(out, sample_header(kind_of(stage)), stage); })});
   return samples;
 }
 

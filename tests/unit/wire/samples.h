@@ -5,6 +5,7 @@
 
 #include "wire/frame.h"
 #include "wire/metadata.h"
+#include "wire/stage.h"
 
 #include <string>
 #include <vector>
@@ -24,6 +25,7 @@ pirn::wire::WindowBlob sample_window_on_device();
 pirn::wire::Hello sample_hello();
 pirn::wire::Notify sample_notify();
 pirn::wire::AddressChange sample_address();
+std::vector<std::pair<std::string, pirn::wire::Stage>> stage_samples();
 pirn::wire::Header sample_header(pirn::wire::Kind kind);
 template <size_t N>
 std::array<uint8_t, N> counting(uint8_t first) {

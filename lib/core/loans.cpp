@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/loans.h"
+
+#include "core/endpoint.h"
+
+#include <algorithm>
+
+namespace pirn::core {
+
+using ull = unsigned long long;
+
+Loans::~Loans() {
+  // A device that still copies, a second after the endpoint began to close, keeps its slots.
+  for (const Loan &loan : loans_)
+    if (loan.jobs == 0) rings_.give_back(loan.ring);
+}
+
+Loans::Loan *Loans::find(const Peer &peer) {
+  auto found = std::find_if(loans_.begin(), loans_.end(), [&](const Loan &loan) { return loan.peer == &peer; });
+  return found == loans_.end() ? nullptr : &*found;
+}
+
+Result<Loans::Loan *> Loans::lend(Peer &peer, const device::Operations &table) {
+  if (Loan *known = find(peer)) return known;
+  auto ring = rings_.take(table);
+  if (!ring.is_ok()) return ring.status();
+  Loan loan;
+  loan.peer = &peer;
+  loan.ring = ring.value();
+  loan.in_use.resize(rings_.slots());
+  auto region = endpoint_.memory().add(&endpoint_, loan.ring.address, rings_.bytes(), Home{});
+  Status status = region.status();
+  if (status.is_ok()) {
+    loan.region = region.value();
+    auto window = endpoint_.memory().advertise(loan.region, 0, rings_.bytes(), PIRN_ACCESS_READ | PIRN_ACCESS_WRITE);
+    status = window.status();
+    if (status.is_ok()) loan.window = window.value();
+    else (void)endpoint_.memory().remove(loan.region);
+  }
+  if (!status.is_ok()) {
+    rings_.give_back(loan.ring);
+    return status;
+  }
+  loans_.push_back(std::move(loan));
+  return &loans_.back();
+}
+
+void Loans::wanted(Peer &peer, const wire::StageWant &want) {
+  wire::StageLent lent;
+  Status status;
+  Advertised *window = endpoint_.memory().find(want.window);
+  if (!window || window->withdrawing || window->importers.count(&peer) == 0) {
+    status = fail(PIRN_ERR_WINDOW_GONE, "window %llu is withdrawn, or was not opened to this peer",
+                  static_cast<ull>(want.window));
+  } else if (!window->region->memory->home.table) {
+    status = fail(PIRN_ERR_INVALID, "window %llu is host memory, which needs no slots", static_cast<ull>(want.window));
+  } else {
+    const Home &home = window->region->memory->home;
+    auto loan = lend(peer, *home.table);
+    status = loan.status();
+    for (const bool to_device : {true, false})
+      if (status.is_ok()) status = copies_.make_ready(home, to_device, rings_.slots());
+    if (status.is_ok()) {
+      lent.slots = rings_.slots();
+      lent.slot_bytes = rings_.slot_bytes();
+      lent.blob = wire::encode_window(loan.value()->window->blob);
+    }
+  }
+  lent.status = status.code;
+  lent.reason = status.text;
+  if (!status.is_ok())
+    endpoint_.log().write(PIRN_LOG_WARN, "nothing is lent to %s: %s", peer.address.c_str(), status.text.c_str());
+  endpoint_.staging().post(peer, std::move(lent));
+}
+
+Result<Advertised *> Loans::check(const Loan &loan, const wire::StageMove &move) const {
+  Advertised *window = endpoint_.memory().find(move.window);
+  const ull id = move.window;
+  if (!window || window->withdrawing || window->importers.count(loan.peer) == 0)
+    return fail(PIRN_ERR_WINDOW_GONE, "window %llu is withdrawn, or was not opened to this peer", id);
+  if (!window->region->memory->home.table || window->region->memory->home.table != loan.ring.table)
+    return fail(PIRN_ERR_INVALID, "window %llu is not on a device that the slots are for", id);
+  const uint32_t right = move.to_window ? PIRN_ACCESS_WRITE : PIRN_ACCESS_READ;
+  if (!(window->blob.access & right))
+    return fail(PIRN_ERR_ACCESS, "window %llu does not grant %s access", id, move.to_window ? "write" : "read");
+  if (move.slot >= loan.in_use.size() || loan.in_use[move.slot])
+    return fail(PIRN_ERR_INVALID, "slot %u of %zu is in use or does not exist", move.slot, loan.in_use.size());
+  uint64_t total = 0;
+  for (const wire::StagePart &part : move.parts) {
+    if (part.offset > window->blob.length || part.length > window->blob.length - part.offset)
+      return fail(PIRN_ERR_RANGE, "offset %llu + length %llu is outside window %llu of %llu bytes",
+                  static_cast<ull>(part.offset), static_cast<ull>(part.length), id,
+                  static_cast<ull>(window->blob.length));
+    total += part.length;
+  }
+  if (total > rings_.slot_bytes())
+    return fail(PIRN_ERR_RANGE, "%llu bytes do not fit a slot of %u", static_cast<ull>(total), rings_.slot_bytes());
+  return window;
+}
+
+Status Loans::start(Loan &loan, const wire::StageMove &move) {
+  auto checked = check(loan, move);
+  if (!checked.is_ok()) return checked.status();
+  const Advertised &window = *checked.value();
+  std::vector<device::Block> blocks;
+  blocks.reserve(move.parts.size());
+  std::byte *slot = loan.ring.address + static_cast<uint64_t>(move.slot) * rings_.slot_bytes();
+  for (const wire::StagePart &part : move.parts) {
+    std::byte *there = window.address + part.offset;
+    blocks.push_back({move.to_window ? there : slot, move.to_window ? slot : there, part.length, 0});
+    slot += part.length;
+  }
+  auto mark = copies_.start(window.region->memory->home, move.to_window != 0, blocks);
+  if (!mark.is_ok()) return mark.status();
+  loan.in_use[move.slot] = true;
+  ++loan.jobs;
+  jobs_.push_back({&loan, mark.value(), move.request, move.window, move.slot});
+  return Status::ok();
+}
+
+void Loans::move(Peer &peer, const wire::StageMove &move) {
+  Loan *loan = find(peer);
+  Status status = loan ? start(*loan, move) : fail(PIRN_ERR_INVALID, "no slots are lent to this peer");
+  if (!status.is_ok()) answer(peer, move.request, status);
+}
+
+void Loans::answer(Peer &peer, uint64_t request, const Status &status) {
+  endpoint_.staging().post(peer, wire::StageMoved{request, status.code, status.text});
+}
+
+size_t Loans::progress() {
+  size_t events = 0;
+  for (size_t i = 0; i < jobs_.size();) {
+    auto done = copies_.done(jobs_[i].mark);
+    if (done.is_ok() && !done.value()) {
+      ++i;
+      continue;
+    }
+    const Job job = jobs_[i];
+    jobs_.erase(jobs_.begin() + static_cast<std::ptrdiff_t>(i));
+    job.loan->in_use[job.slot] = false;
+    --job.loan->jobs;
+    if (job.loan->peer) answer(*job.loan->peer, job.request, done.status());
+    ++events;
+  }
+  loans_.remove_if([this](Loan &loan) {
+    if (loan.peer || loan.jobs > 0) return false;
+    take_back(loan);
+    return true;
+  });
+  return events;
+}
+
+void Loans::take_back(Loan &loan) {
+  endpoint_.memory().erase(loan.window);
+  (void)endpoint_.memory().remove(loan.region);
+  rings_.give_back(loan.ring);
+}
+
+void Loans::ended(Peer &peer) {
+  if (Loan *loan = find(peer)) loan->peer = nullptr;
+}
+
+bool Loans::busy(uint64_t window) const {
+  return std::any_of(jobs_.begin(), jobs_.end(), [&](const Job &job) { return job.window == window; });
+}
+
+bool Loans::active() const {
+  return !jobs_.empty() || std::any_of(loans_.begin(), loans_.end(), [](const Loan &loan) { return !loan.peer; });
+}
+
+uint32_t Loans::slots_of(const Peer &peer) const {
+  const bool any = std::any_of(loans_.begin(), loans_.end(), [&](const Loan &loan) { return loan.peer == &peer; });
+  return any ? rings_.slots() : 0;
+}
+
+}  // namespace pirn::core

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// The owner's side of staging: lends each peer that uses our windows on devices a ring of slots, open to it by RMA, and
+// copies between them and those windows on its demand, having checked window, rights and bounds. wire/stage.h has the
+// frames. Called under the endpoint's lock; nothing here waits.
+#pragma once
+
+#include "core/memory.h"
+#include "core/staging_slots.h"
+#include "wire/stage.h"
+
+#include <list>
+#include <vector>
+
+namespace pirn::core {
+
+class Loans {
+ public:
+  Loans(Endpoint &endpoint, Rings &rings, SlotCopies &copies)
+      : endpoint_(endpoint), rings_(rings), copies_(copies) {}
+  ~Loans();  // the endpoint's memory is gone already
+
+  void wanted(Peer &peer, const wire::StageWant &want);
+  void move(Peer &peer, const wire::StageMove &move);
+  void ended(Peer &peer);  // it is lost or closed: takes its slots back when the last copy is over
+
+  bool busy(uint64_t window) const;  // copies from or to it are under way
+  bool active() const;
+  size_t progress();
+  uint32_t slots_of(const Peer &peer) const;  // lent to it
+
+ private:
+  struct Loan {
+    Peer *peer = nullptr;  // nullptr: it has ended
+    Ring ring;
+    Region *region = nullptr;
+    Advertised *window = nullptr;
+    std::vector<bool> in_use;  // per slot: a copy of ours is under way
+    uint32_t jobs = 0;
+  };
+  struct Job {
+    Loan *loan = nullptr;
+    SlotCopies::Mark mark;
+    uint64_t request = 0;
+    uint64_t window = 0;
+    uint32_t slot = 0;
+  };
+
+  Loan *find(const Peer &peer);
+  Result<Loan *> lend(Peer &peer, const device::Operations &table);
+  Status start(Loan &loan, const wire::StageMove &move);
+  Result<Advertised *> check(const Loan &loan, const wire::StageMove &move) const;
+  void answer(Peer &peer, uint64_t request, const Status &status);
+  void take_back(Loan &loan);
+
+  Endpoint &endpoint_;
+  Rings &rings_;
+  SlotCopies &copies_;
+  std::list<Loan> loans_;
+  std::vector<Job> jobs_;
+};
+
+}  // namespace pirn::core

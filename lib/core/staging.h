@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// Transfers over the fabric with device memory at one end or both, which no provider is given: piece by piece through
+// slots of page-locked host memory that is registered with the rails.
+//
+//   write   device -> own slot, then by RMA -> window
+//                               or by RMA -> slot lent by the owner, who copies -> its device (loans.h)
+//   read    the same backwards
+//
+// A piece (part) of a staged transfer moves by a transfer of its own, between host memory and host memory, which the
+// engine treats as any other: rails, failures, retries, quiet ends. Slots of either side are used again only when nothing
+// touches them. Called under the endpoint's lock; nothing here waits for a device or a peer.
+#pragma once
+
+#include "core/loans.h"
+#include "core/op.h"
+#include "core/staging_slots.h"
+#include "wire/stage.h"
+
+#include <deque>
+#include <list>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace pirn::core {
+
+class Endpoint;
+struct StagedPart;
+
+class Staging {
+ public:
+  explicit Staging(Endpoint &endpoint);
+  ~Staging();  // the endpoint's memory and rails are gone
+
+  // Makes or asks for all that a post of this list needs besides copies; AGAIN: its peer has not answered yet.
+  Status make_ready(const Op &op);
+
+  // -- For the engine
+  bool begin(Op &op);      // takes over an op whose route is `staged`; true
+  void ended(Op &op);      // its outcome is fixed early
+  void let_go(Op &op);     // then, it waits for the window's owner no longer
+  void landed(Op &transfer);  // that of a part: it is terminal
+
+  // -- For control
+  Status received(Peer &peer, wire::Kind kind, std::span<const std::byte> body);
+  void post(Peer &peer, wire::Stage &&stage);
+
+  void ended(Peer &peer);  // it is lost or closed
+  size_t progress();
+  bool active() const { return busy_; }  // progress() has something to do, or soon will
+  bool copying() const { return copies_.in_flight() > 0; }  // and no descriptor will tell
+  void finish(uint64_t timeout);  // waits for the devices; for closing
+  const Loans &loans() const { return loans_; }
+  std::string explain(const Peer &peer) const;
+
+ private:
+  // Ours, for one kind of device.
+  struct Own {
+    Ring ring;
+    Region *region = nullptr;
+    std::vector<uint32_t> free;
+  };
+  // What a peer lends us.
+  struct Lent {
+    enum class State : uint8_t { asked, ready, refused, ended };
+    State state = State::asked;
+    Peer *peer = nullptr;
+    Window *window = nullptr;
+    uint32_t slots = 0;
+    uint32_t slot_bytes = 0;
+    std::vector<uint32_t> free;
+    Status why;  // refused
+    uint64_t until = 0;  // and not asked again before
+  };
+  enum class Step : uint8_t { issued, blocked, full, over };
+  friend struct StagedPart;
+
+  Result<Own *> own_for(const device::Operations &table);
+  Lent *lent_by(const Peer &peer);
+  Status lend(Peer &peer, const Window &window, Lent **lent);
+  size_t pump(std::deque<Op *> &queue);
+  Step issue_part(Op &op);
+  StagedPart &take(Op &op, Own *own, Lent *lent);
+  void gather(Op &op, StagedPart &part);
+  void start(StagedPart &part);
+  void launch(StagedPart &part);
+  void copy(StagedPart &part);
+  void request(StagedPart &part);
+  bool step(StagedPart &part);
+  void moved_by_rail(StagedPart &part);
+  void answered(StagedPart &part);
+  void give_back_slot(StagedPart &part);
+  void give_back_lent(StagedPart &part);
+  void drop(StagedPart &part, const Status &status);
+  void lent(Peer &peer, const wire::StageLent &body);
+  void moved(Peer &peer, const wire::StageMoved &body);
+  void sweep();
+
+  Endpoint &endpoint_;
+  Rings rings_;
+  SlotCopies copies_;
+  Loans loans_;
+  std::deque<Op *> small_, large_;  // not fully cut into parts
+  std::list<Own> own_;
+  std::list<Lent> lent_;
+  std::vector<std::unique_ptr<StagedPart>> parts_;
+  std::vector<StagedPart *> active_, spare_;
+  uint64_t next_request_ = 1;
+  bool busy_ = false;
+};
+
+}  // namespace pirn::core

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/staging_slots.h"
+
+#include "base/clock.h"
+
+#include <algorithm>
+
+namespace pirn::core {
+
+using ull = unsigned long long;
+
+// Fewer blocks are the copy engine's (core/copies.cpp has the figures).
+static constexpr size_t kernel_blocks = 8;
+
+Rings::~Rings() {
+  for (const Ring &ring : spare_) (void)ring.table->release_host(ring.address);
+}
+
+Result<Ring> Rings::take(const device::Operations &table) {
+  auto spare = std::find_if(spare_.begin(), spare_.end(), [&](const Ring &ring) { return ring.table == &table; });
+  if (spare != spare_.end()) {
+    const Ring ring = *spare;
+    spare_.erase(spare);
+    return ring;
+  }
+  if (total() + bytes() > settings_.staging_memory)
+    return fail(PIRN_ERR_NO_MEMORY, "%llu bytes of slots are in use, and %llu more are over PIRN_STAGING_MEMORY=%llu",
+                static_cast<ull>(total()), static_cast<ull>(bytes()), static_cast<ull>(settings_.staging_memory));
+  auto made = table.allocate_host(bytes());
+  if (!made.is_ok()) return made.status();
+  ++made_;
+  return Ring{&table, static_cast<std::byte *>(made.value())};
+}
+
+SlotCopies::~SlotCopies() {
+  for (auto &lane : lanes_) {
+    for (void *event : lane->events) (void)lane->home.table->drop_event(lane->home.device, event);
+    (void)lane->home.table->drop_stream(lane->home.device, lane->stream);
+  }
+}
+
+Result<SlotCopies::Lane *> SlotCopies::lane_for(const Home &home, bool to_device) {
+  for (auto &lane : lanes_)
+    if (lane->home == home && lane->to_device == to_device) return lane.get();
+  auto stream = home.table->make_stream(home.device);
+  if (!stream.is_ok()) return stream.status();
+  auto lane = std::make_unique<Lane>();
+  lane->home = home;
+  lane->to_device = to_device;
+  lane->stream = stream.value();
+  if (has_kernels(home)) lane->rooms = std::make_unique<BlockRooms>(*home.table);
+  lanes_.push_back(std::move(lane));
+  return lanes_.back().get();
+}
+
+Status SlotCopies::make_ready(const Home &device, bool to_device, size_t most) {
+  auto found = lane_for(device, to_device);
+  if (!found.is_ok()) return found.status();
+  Lane &lane = *found.value();
+  if (lane.made >= most) return Status::ok();
+  for (; lane.made < most; ++lane.made) {
+    auto event = device.table->make_event(device.device);
+    if (!event.is_ok()) return event.status();
+    lane.events.push_back(event.value());
+  }
+  if (Status status = lane.rooms ? lane.rooms->make_all() : Status::ok(); !status.is_ok()) return status;
+  return device.table->finish(device.device, lane.stream, 10 * ns_per_s);
+}
+
+Status SlotCopies::submit(Lane &lane, std::span<const device::Block> blocks, Mark *mark) {
+  const device::Operations &table = *lane.home.table;
+  if (lane.rooms && blocks.size() >= kernel_blocks && blocks.size() <= BlockRooms::blocks) {
+    auto room = lane.rooms->take();
+    if (!room.is_ok()) return room.status();
+    mark->room = room.value();
+  }
+  Status status;
+  if (mark->room) {
+    std::copy(blocks.begin(), blocks.end(), mark->room);
+    device::chain({mark->room, blocks.size()});
+    status = table.copy_blocks(lane.home.device, lane.stream, mark->room, blocks.size(), 0);
+  } else {
+    for (const device::Block &block : blocks)
+      if (status.is_ok()) status = table.copy(lane.home.device, lane.stream, block.to, block.from, block.length);
+  }
+  if (status.is_ok()) status = table.record(lane.home.device, mark->event, lane.stream);
+  // Without a mark the end of what was submitted cannot be seen: wait for it here, once.
+  if (!status.is_ok()) (void)table.finish(lane.home.device, lane.stream, ns_per_s);
+  return status;
+}
+
+Result<SlotCopies::Mark> SlotCopies::start(const Home &device, bool to_device, std::span<const device::Block> blocks) {
+  auto lane = lane_for(device, to_device);
+  if (!lane.is_ok()) return lane.status();
+  Mark mark;
+  mark.lane = lane.value();
+  if (mark.lane->events.empty()) {
+    auto made = device.table->make_event(device.device);
+    if (!made.is_ok()) return made.status();
+    mark.event = made.value();
+    ++mark.lane->made;
+  } else {
+    mark.event = mark.lane->events.back();
+    mark.lane->events.pop_back();
+  }
+  Status status = submit(*mark.lane, blocks, &mark);
+  if (!status.is_ok()) {
+    take_back(mark);
+    return status;
+  }
+  ++in_flight_;
+  return mark;
+}
+
+void SlotCopies::take_back(const Mark &mark) {
+  mark.lane->events.push_back(mark.event);
+  if (mark.room) mark.lane->rooms->give_back(mark.room);
+}
+
+Result<bool> SlotCopies::done(const Mark &mark) {
+  const Home &home = mark.lane->home;
+  auto reached = home.table->reached(home.device, mark.event);
+  if (reached.is_ok() && !reached.value()) return false;
+  take_back(mark);
+  --in_flight_;
+  return reached;
+}
+
+void SlotCopies::wait(uint64_t timeout) {
+  if (in_flight_ == 0) return;
+  for (auto &lane : lanes_) (void)lane->home.table->finish(lane->home.device, lane->stream, timeout);
+}
+
+}  // namespace pirn::core

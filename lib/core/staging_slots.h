@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// What both ends of staging (staging.h) are made of: page-locked host memory in rings of slots, and copies between slots
+// and devices on streams of pirn's own. Called under the endpoint's lock; nothing waits for a device unless it says so.
+#pragma once
+
+#include "base/result.h"
+#include "base/settings.h"
+#include "core/block_lists.h"
+#include "core/reach.h"
+#include "device/operations.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace pirn::core {
+
+// PIRN_STAGING_SLOTS slots side by side.
+struct Ring {
+  const device::Operations *table = nullptr;  // whose devices reach it
+  std::byte *address = nullptr;
+};
+
+class Rings {
+ public:
+  explicit Rings(const Settings &settings) : settings_(settings) {}
+  Rings(const Rings &) = delete;
+  Rings &operator=(const Rings &) = delete;
+  ~Rings();  // frees those that were given back
+
+  // Allocates only if none was given back. NO_MEMORY: PIRN_STAGING_MEMORY is used up, or the device's runtime refuses.
+  Result<Ring> take(const device::Operations &table);
+  void give_back(const Ring &ring) { spare_.push_back(ring); }  // nobody uses it, no registration covers it
+
+  uint32_t slots() const { return static_cast<uint32_t>(settings_.staging_slots); }
+  uint32_t slot_bytes() const { return static_cast<uint32_t>(settings_.staging_slot); }
+  uint64_t bytes() const { return settings_.staging_slots * settings_.staging_slot; }  // of a ring
+  uint64_t total() const { return made_ * bytes(); }
+
+ private:
+  const Settings &settings_;
+  std::vector<Ring> spare_;
+  uint64_t made_ = 0;
+};
+
+class SlotCopies {
+  struct Lane;
+
+ public:
+  // The end of some copies in the order of a stream.
+  struct Mark {
+    Lane *lane = nullptr;
+    void *event = nullptr;
+    device::Block *room = nullptr;  // the list that a kernel reads
+  };
+
+  SlotCopies() = default;
+  SlotCopies(const SlotCopies &) = delete;
+  SlotCopies &operator=(const SlotCopies &) = delete;
+  ~SlotCopies();
+
+  // Makes what `most` copies at a time need of the device besides, and waits for it: some runtimes make nothing while a
+  // stream waits for a transfer.
+  Status make_ready(const Home &device, bool to_device, size_t most);
+  // Either all `to` of the blocks are memory of the device, or all `from`; the others are in a ring of its table. On
+  // error nothing of it is under way any more.
+  Result<Mark> start(const Home &device, bool to_device, std::span<const device::Block> blocks);
+  // True, or an error of the device: they are over, and the mark is used up.
+  Result<bool> done(const Mark &mark);
+  size_t in_flight() const { return in_flight_; }
+  void wait(uint64_t timeout);  // ns per device; marks are still to be asked for
+
+ private:
+  // The two directions have a stream each, for devices have an engine for each.
+  struct Lane {
+    Home home;
+    bool to_device = false;
+    void *stream = nullptr;
+    std::vector<void *> events;
+    size_t made = 0;  // events
+    std::unique_ptr<BlockRooms> rooms;  // with kernels
+  };
+
+  Result<Lane *> lane_for(const Home &home, bool to_device);
+  static Status submit(Lane &lane, std::span<const device::Block> blocks, Mark *mark);
+  static void take_back(const Mark &mark);
+
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  size_t in_flight_ = 0;
+};
+
+}  // namespace pirn::core

@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: Apache-2.0
+// Device memory over the fabric, with a device whose copies take as long as the test wants.
+#include "rig.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <thread>
+
+using namespace pirn;
+using namespace pirn::core;
+
+namespace {
+
+// Host memory that passes for a device's. Copies are made when an event is asked for after them, unless held.
+struct {
+  std::vector<device::Block> queue;
+  std::atomic<bool> held{false};
+  uint64_t made = 0;      // copies
+  uint64_t fail_at = 0;   // the copy that is refused
+  int64_t rings = 0;      // page-locked pieces that are not freed
+} gpu;
+
+void catch_up() {
+  for (const device::Block &block : gpu.queue) std::memcpy(block.to, block.from, block.length);
+  gpu.queue.clear();
+}
+
+device::Operations operations() {
+  device::Operations table = device::unsupported("fake");
+  table.devices = []() -> Result<std::vector<device::Info>> { return std::vector<device::Info>(1); };
+  table.allocate_host = [](uint64_t length) -> Result<void *> {
+    ++gpu.rings;
+    return std::malloc(length);
+  };
+  table.release_host = [](void *address) {
+    --gpu.rings;
+    std::free(address);
+    return Status::ok();
+  };
+  table.make_stream = [](uint32_t) -> Result<void *> { return static_cast<void *>(&gpu); };
+  table.drop_stream = [](uint32_t, void *) { return Status::ok(); };
+  table.make_event = [](uint32_t) -> Result<void *> { return static_cast<void *>(&gpu); };
+  table.drop_event = [](uint32_t, void *) { return Status::ok(); };
+  table.record = [](uint32_t, void *, void *) { return Status::ok(); };
+  table.copy = [](uint32_t, void *, void *to, const void *from, uint64_t length) {
+    if (++gpu.made == gpu.fail_at) return fail(PIRN_ERR_IO, "the copy engine is out of order");
+    gpu.queue.push_back({to, from, length, 0});
+    return Status::ok();
+  };
+  table.reached = [](uint32_t, void *) -> Result<bool> {
+    if (gpu.held) return false;
+    catch_up();
+    return true;
+  };
+  table.finish = [](uint32_t, void *, uint64_t) {
+    if (!gpu.held) catch_up();
+    return Status::ok();
+  };
+  return table;
+}
+
+const device::Operations &table() {
+  static const device::Operations made = operations();
+  return made;
+}
+
+constexpr uint64_t room = 1 << 20, slot = 64 << 10;
+
+RigOptions small_slots() {
+  RigOptions options;
+  options.settings = {"STAGING_SLOT=64K", "STAGING_SLOTS=4", "HEARTBEAT=10ms", "QUIET_TIME=20ms"};
+  return options;
+}
+
+// A rig with "device" memory on both sides; A has imported B's.
+struct Devices {
+  explicit Devices(uint32_t access = PIRN_ACCESS_READ | PIRN_ACCESS_WRITE, const RigOptions &options = small_slots())
+      : rig(options) {
+    near = rig.random.bytes(room);
+    far = rig.random.bytes(room);
+    gpu.made = gpu.fail_at = 0;
+    gpu.held = false;
+    Memory &memory = rig.b.endpoint->memory();
+    source = must(rig.a.endpoint->memory().add(rig.a.endpoint.get(), near.data(), room, Home{&table(), 0}), "add");
+    target = must(memory.add(rig.b.endpoint.get(), far.data(), room, Home{&table(), 0}), "add");
+    advertised = must(memory.advertise(target, 0, room, access), "advertise");
+    id = advertised->blob.window;
+    window = rig.import(rig.a, wire::encode_window(advertised->blob));
+    options_.path = Route::fabric;
+  }
+  ~Devices() { gpu.held = false; }
+
+  pirn_transfer post(OpKind kind, const std::vector<Segment> &list) { return rig.vectored(kind, list, options_); }
+  pirn_result run(OpKind kind, const std::vector<Segment> &list) { return rig.finish(post(kind, list)); }
+  // What the owner is asked to copy, past the importer's own checks.
+  void demand(const wire::StageMove &move) {
+    rig.a.endpoint->staging().post(*rig.a.peer, move);
+    rig.for_ms(5, [&] { rig.pump(); });
+  }
+  void lend() {  // slots, so that a demand can be made
+    assert_int_equal(run(OpKind::write, {{rig.a.region, 0, window, 0, 1}}).status, PIRN_OK);
+    gpu.made = 0;
+  }
+  const Loans &loans() { return rig.b.endpoint->staging().loans(); }
+
+  std::vector<std::byte> near, far;
+  Rig rig;
+  Region *source = nullptr, *target = nullptr;
+  Advertised *advertised = nullptr;
+  uint64_t id = 0;
+  Window *window = nullptr;
+  TransferOptions options_;
+};
+
+// Runs a call that waits on its own thread, while the test keeps the other side going.
+struct Call {
+  template <typename F>
+  explicit Call(F &&call) : thread([this, call] { status = call(); done = true; }) {}
+  ~Call() { thread.join(); }
+  Status status;
+  std::atomic<bool> done{false};
+  std::thread thread;
+};
+
+void staged__each_pair_of_memories__bytes_are_right_both_ways(void **) {
+  Devices devices;
+  Rig &rig = devices.rig;
+  struct Pair {
+    Region *region;
+    std::byte *local;
+    Window *window;
+    std::byte *remote;
+  };
+  const Pair pairs[] = {{devices.source, devices.near.data(), devices.window, devices.far.data()},
+                        {devices.source, devices.near.data(), rig.a.window, rig.b.memory.data()},
+                        {rig.a.region, rig.a.memory.data(), devices.window, devices.far.data()}};
+  for (const Pair &pair : pairs) {
+    const uint64_t from = rig.random.between(0, 999), to = rig.random.between(0, 999), length = room - 1000;
+    const std::vector<std::byte> before(pair.remote, pair.remote + room);
+    pirn_result result = devices.run(OpKind::write, {{pair.region, from, pair.window, to, length}});
+    if (result.status != PIRN_OK) fail_test("%s", result.text);
+    assert_int_equal(result.bytes, length);
+    assert_string_equal(result.path, "fabric");
+    assert_non_null(std::strstr(result.rail, ", staged"));
+    assert_bytes(pair.remote + to, pair.local + from, length, "written");
+    assert_bytes(pair.remote, before.data(), to, "before");
+    assert_bytes(pair.remote + to + length, before.data() + to + length, room - to - length, "behind");
+    const std::vector<std::byte> fresh = rig.random.bytes(length);
+    std::copy(fresh.begin(), fresh.end(), pair.remote + to);
+    assert_int_equal(devices.run(OpKind::read, {{pair.region, from, pair.window, to, length}}).status, PIRN_OK);
+    assert_bytes(pair.local + from, fresh.data(), length, "read");
+  }
+}
+
+void staged__list_of_mixed_memories_with_empty_elements__each_lands_in_its_place(void **) {
+  Devices devices;
+  Rig &rig = devices.rig;
+  std::vector<Segment> list;
+  std::vector<std::pair<const std::byte *, const std::byte *>> ends;
+  for (uint64_t at = 0; at + 3000 < room; at += 3000) {
+    const uint64_t length = rig.random.between(0, 3) == 0 ? 0 : rig.random.between(1, 3000);
+    const bool here = rig.random.between(0, 2) != 0, there = rig.random.between(0, 2) != 0;
+    list.push_back({here ? devices.source : rig.a.region, at, there ? devices.window : rig.a.window, room - at - 3000,
+                    length});
+    ends.push_back({(here ? devices.near.data() : rig.a.memory.data()) + at,
+                    (there ? devices.far.data() : rig.b.memory.data()) + room - at - 3000});
+  }
+  list.push_back({devices.source, 0, devices.window, 0, 0});
+  pirn_result result = devices.run(OpKind::write, list);
+  if (result.status != PIRN_OK) fail_test("%s", result.text);
+  for (size_t i = 0; i < ends.size(); ++i) assert_bytes(ends[i].second, ends[i].first, list[i].length, "element");
+}
+
+void staged__no_device_memory_in_use__takes_no_slots(void **) {
+  const int64_t rings = gpu.rings;
+  Devices devices;
+  Side &a = devices.rig.a;
+  assert_int_equal(devices.run(OpKind::write, {{a.region, 0, a.window, 0, room}}).status, PIRN_OK);
+  assert_int_equal(gpu.rings, rings);
+  assert_int_equal(devices.loans().slots_of(*devices.rig.b.peer), 0);
+}
+
+void staged__memory_for_slots_is_used_up__says_so(void **) {
+  RigOptions options = small_slots();
+  options.settings.push_back("STAGING_MEMORY=128K");
+  Devices devices(PIRN_ACCESS_WRITE, options);
+  pirn_result result = devices.run(OpKind::write, {{devices.rig.a.region, 0, devices.window, 0, room}});
+  assert_int_equal(result.status, PIRN_ERR_NO_MEMORY);
+  assert_contains(result.text, "PIRN_STAGING_MEMORY=131072");
+  result = devices.run(OpKind::write, {{devices.source, 0, devices.rig.a.window, 0, room}});
+  assert_int_equal(result.status, PIRN_ERR_NO_MEMORY);
+  assert_contains(result.text, "PIRN_STAGING_MEMORY=131072");
+}
+
+void staged__copy_fails_at_either_end__ends_with_its_words(void **) {
+  for (const bool own : {true, false}) {
+    Devices devices;
+    gpu.fail_at = 3;
+    pirn_result result = devices.run(OpKind::write, {{own ? devices.source : devices.rig.a.region, 0,
+                                                      own ? devices.rig.a.window : devices.window, 0, room}});
+    assert_int_equal(result.status, PIRN_ERR_IO);
+    assert_contains(result.text, "the copy engine is out of order");
+    gpu.fail_at = 0;
+    assert_int_equal(devices.run(OpKind::write, {{devices.source, 0, devices.window, 0, room}}).status, PIRN_OK);
+    assert_bytes(devices.far.data(), devices.near.data(), room, "the next");
+  }
+}
+
+void owner__demands_beyond_the_window_or_its_rights__copies_nothing(void **) {
+  Devices devices(PIRN_ACCESS_WRITE);
+  devices.lend();
+  const std::vector<std::byte> before = devices.far;
+  const uint64_t id = devices.id;
+  const wire::StageMove bad[] = {
+      {1, id, 0, 1, {{room, 1}}},                          // behind the window
+      {2, id, 0, 1, {{0, 10}, {room - 5, 6}}},             // half behind it
+      {3, id, 0, 1, {{UINT64_MAX - 1, 4}}},                // around
+      {4, id, 0, 0, {{0, 10}}},                            // no read access
+      {5, id, 4, 1, {{0, 10}}},                            // no such slot
+      {6, id, UINT32_MAX, 1, {{0, 10}}},
+      {7, id, 0, 1, {{0, slot}, {slot, 1}}},               // more than a slot
+      {8, id + 100, 0, 1, {{0, 10}}},                      // no such window
+      {9, devices.rig.b.window_id, 0, 1, {{0, 10}}},       // host memory
+  };
+  for (const wire::StageMove &move : bad) devices.demand(move);
+  assert_int_equal(gpu.made, 0);
+  assert_bytes(devices.far.data(), before.data(), room, "the window");
+  devices.demand({10, id, 3, 1, {{0, 10}, {20, 10}}});
+  assert_int_equal(gpu.made, 2);
+  assert_int_equal(devices.rig.b.endpoint->control().counters().malformed, 0);
+}
+
+void owner__demands_of_who_has_no_slots_or_closed_the_window__copies_nothing(void **) {
+  Devices devices;
+  devices.demand({1, devices.id, 0, 1, {{0, 10}}});
+  assert_int_equal(gpu.made, 0);
+  devices.lend();
+  require(devices.rig.a.endpoint->close(devices.window), "close");
+  devices.demand({2, devices.id, 0, 1, {{0, 10}}});
+  assert_int_equal(gpu.made, 0);
+  // Answers and offers that nobody waits for.
+  Staging &b = devices.rig.b.endpoint->staging();
+  b.post(*devices.rig.b.peer, wire::StageMoved{77, PIRN_OK, ""});
+  b.post(*devices.rig.b.peer, wire::StageLent{PIRN_ERR_NO_MEMORY, "none", 0, 0, {}});
+  devices.rig.for_ms(5, [&] { devices.rig.pump(); });
+  devices.window = devices.rig.import(devices.rig.a, wire::encode_window(devices.advertised->blob));
+  assert_int_equal(devices.run(OpKind::write, {{devices.source, 0, devices.window, 0, room}}).status, PIRN_OK);
+  assert_bytes(devices.far.data(), devices.near.data(), room, "the window");
+}
+
+void owner__slot_demanded_twice__copies_once(void **) {
+  Devices devices;
+  devices.lend();
+  gpu.held = true;
+  devices.demand({1, devices.id, 2, 1, {{0, 10}}});
+  devices.demand({2, devices.id, 2, 1, {{100, 10}}});
+  assert_int_equal(gpu.made, 1);
+  gpu.held = false;
+  devices.rig.for_ms(5, [&] { devices.rig.pump(); });
+  devices.demand({3, devices.id, 2, 1, {{100, 10}}});
+  assert_int_equal(gpu.made, 2);
+}
+
+void owner__withdraw_while_it_copies__waits_for_the_copy(void **) {
+  Devices devices;
+  devices.lend();
+  gpu.held = true;
+  const pirn_transfer id = devices.post(OpKind::write, {{devices.rig.a.region, 0, devices.window, 0, room}});
+  assert_true(devices.rig.until([&] { return devices.loans().busy(devices.id); }));
+  {
+    Call call([&] { return devices.rig.b.endpoint->withdraw(devices.target, devices.id, 10 * ns_per_s); });
+    devices.rig.for_ms(100, [&] { devices.rig.a.endpoint->progress_manually(); });
+    assert_false(call.done);
+    gpu.held = false;
+    for (uint64_t end = now_ns() + 5 * ns_per_s; !call.done && now_ns() < end;)
+      devices.rig.a.endpoint->progress_manually();
+    assert_true(call.done);
+    assert_int_equal(call.status.code, PIRN_OK);
+  }
+  const std::vector<std::byte> after = devices.far;
+  assert_int_equal(devices.rig.finish(id).status, PIRN_ERR_WINDOW_GONE);
+  devices.rig.for_ms(20, [&] { devices.rig.pump(); });
+  assert_bytes(devices.far.data(), after.data(), room, "the withdrawn window");
+  require(devices.rig.b.endpoint->deregister(devices.target), "deregister");
+}
+
+void owner__peer_leaves_while_it_copies__takes_the_slots_back_afterwards(void **) {
+  Devices devices;
+  devices.lend();
+  gpu.held = true;
+  const pirn_transfer id = devices.post(OpKind::write, {{devices.rig.a.region, 0, devices.window, 0, room}});
+  assert_true(devices.rig.until([&] { return devices.loans().busy(devices.id); }));
+  devices.rig.a.endpoint->close(*devices.rig.a.peer);
+  assert_true(devices.rig.until([&] { return !devices.rig.b.peer->live(); }));
+  devices.rig.for_ms(50, [&] { devices.rig.pump(); });
+  assert_true(devices.loans().active());
+  gpu.held = false;
+  assert_true(devices.rig.until([&] { return !devices.loans().active(); }));
+  assert_int_equal(devices.rig.finish(id).status, PIRN_ERR_CANCELLED);
+}
+
+void importer__cancelled_while_its_device_copies__ends_when_that_is_over(void **) {
+  for (const OpKind kind : {OpKind::write, OpKind::read}) {
+    Devices devices;
+    gpu.held = true;
+    const pirn_transfer id = devices.post(kind, {{devices.source, 0, devices.rig.a.window, 0, room}});
+    assert_true(devices.rig.until([&] { return !gpu.queue.empty(); }));
+    Call call([&] { return devices.rig.a.endpoint->cancel(id); });
+    devices.rig.for_ms(100, [&] { devices.rig.b.endpoint->progress_manually(); });
+    assert_false(call.done);
+    gpu.held = false;
+    for (uint64_t end = now_ns() + 5 * ns_per_s; !call.done && now_ns() < end;)
+      devices.rig.b.endpoint->progress_manually();
+    assert_true(call.done);
+    const std::vector<std::byte> after = devices.near;
+    devices.rig.for_ms(20, [&] { devices.rig.pump(); });
+    assert_bytes(devices.near.data(), after.data(), room, "the region");
+    assert_int_equal(devices.rig.finish(id).status, PIRN_ERR_CANCELLED);
+  }
+}
+
+void importer__owner_never_answers__ends_at_the_deadline_and_slots_come_back(void **) {
+  for (const OpKind kind : {OpKind::write, OpKind::read}) {
+    Devices devices;
+    devices.lend();
+    gpu.held = true;
+    devices.options_.timeout = 50 * ns_per_ms;
+    assert_int_equal(devices.run(kind, {{devices.rig.a.region, 0, devices.window, 0, room}}).status, PIRN_ERR_TIMEOUT);
+    assert_contains(devices.rig.a.endpoint->staging().explain(*devices.rig.a.peer),
+                    "lends 4 slots of 65536 bytes, 0 of them");
+    gpu.held = false;
+    assert_true(devices.rig.until([&] {
+      return devices.rig.a.endpoint->staging().explain(*devices.rig.a.peer).find("4 of them free") != std::string::npos;
+    }));
+    devices.options_.timeout = 10 * ns_per_s;
+    assert_int_equal(devices.run(kind, {{devices.rig.a.region, 0, devices.window, 0, room}}).status, PIRN_OK);
+    assert_bytes(devices.far.data(), devices.rig.a.memory.data(), room, "afterwards");
+  }
+}
+
+void importer__peer_without_staging__is_unavailable(void **) {
+  Devices devices;
+  devices.rig.a.peer->metadata.features = wire::feature_window_update;
+  pirn_result result = devices.run(OpKind::write, {{devices.source, 0, devices.window, 0, room}});
+  assert_int_equal(result.status, PIRN_ERR_UNAVAILABLE);
+  assert_contains(result.text, "too old");
+  assert_int_equal(devices.run(OpKind::write, {{devices.source, 0, devices.rig.a.window, 0, room}}).status, PIRN_OK);
+}
+
+void every_end__all_slots_are_freed(void **) { assert_int_equal(gpu.rings, 0); }
+
+}  // namespace
+
+int main() {
+  const CMUnitTest tests[] = {
+      cmocka_unit_test(staged__each_pair_of_memories__bytes_are_right_both_ways),
+      cmocka_unit_test(staged__list_of_mixed_memories_with_empty_elements__each_lands_in_its_place),
+      cmocka_unit_test(staged__no_device_memory_in_use__takes_no_slots),
+      cmocka_unit_test(staged__memory_for_slots_is_used_up__says_so),
+      cmocka_unit_test(staged__copy_fails_at_either_end__ends_with_its_words),
+      cmocka_unit_test(owner__demands_beyond_the_window_or_its_rights__copies_nothing),
+      cmocka_unit_test(owner__demands_of_who_has_no_slots_or_closed_the_window__copies_nothing),
+      cmocka_unit_test(owner__slot_demanded_twice__copies_once),
+      cmocka_unit_test(owner__withdraw_while_it_copies__waits_for_the_copy),
+      cmocka_unit_test(owner__peer_leaves_while_it_copies__takes_the_slots_back_afterwards),
+      cmocka_unit_test(importer__cancelled_while_its_device_copies__ends_when_that_is_over),
+      cmocka_unit_test(importer__owner_never_answers__ends_at_the_deadline_and_slots_come_back),
+      cmocka_unit_test(importer__peer_without_staging__is_unavailable),
+      cmocka_unit_test(every_end__all_slots_are_freed),
+  };
+  return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
