@@ -84,7 +84,7 @@ static void context__missing_or_malformed__is_refused(void **state) {
     info.struct_size = sizeof info;                                     \
     REFUSED(function(NULL, 0, &info));                                  \
     assert_memory_equal(&info, &zero, sizeof info);                     \
-    info.struct_size = sizeof info - 1;                                 \
+    info.struct_size = sizeof info.struct_size;                         \
     REFUSED(function(context, 0, &info));                               \
     assert_non_null(strstr(pirn_last_error(), #type));                  \
     REFUSED(function(context, 0, NULL));                                \
