@@ -1,41 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cuda_table.h"
-
-#include <map>
-#include <mutex>
+#include "ranges.h"
 
 namespace pirn::device::cuda {
 namespace {
 
-// Lengths by address. Never destroyed: threads may still be at work when the process ends.
-struct Ranges {
-  std::mutex mutex;
-  std::map<uintptr_t, uint64_t> lengths;
-
-  void add(const void *address, uint64_t length) {
-    const std::lock_guard lock(mutex);
-    lengths[reinterpret_cast<uintptr_t>(address)] = length;
-  }
-  // 0 if there is none that starts at `address`.
-  uint64_t remove(const void *address) {
-    const std::lock_guard lock(mutex);
-    const auto found = lengths.find(reinterpret_cast<uintptr_t>(address));
-    if (found == lengths.end()) return 0;
-    const uint64_t length = found->second;
-    lengths.erase(found);
-    return length;
-  }
-  bool holds(const void *address) {
-    const std::lock_guard lock(mutex);
-    const uintptr_t wanted = reinterpret_cast<uintptr_t>(address);
-    auto after = lengths.upper_bound(wanted);
-    if (after == lengths.begin()) return false;
-    --after;
-    return wanted - after->first < after->second;
-  }
-};
-
-// The driver does not tell memory that it allocated from memory that it registered.
+// Never destroyed: threads may still be at work when the process ends. The driver does not tell memory that it
+// allocated from memory that it registered.
 Ranges &pinned() {
   static Ranges *one = new Ranges;
   return *one;

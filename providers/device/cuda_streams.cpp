@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cuda_kernels.h"
 #include "cuda_table.h"
-
-#include <algorithm>
-#include <chrono>
-#include <thread>
+#include "finish.h"
 
 namespace pirn::device::cuda {
 namespace {
@@ -12,15 +9,12 @@ namespace {
 Stream stream_of(void *stream) { return static_cast<Stream>(stream); }
 Event event_of(void *event) { return static_cast<Event>(event); }
 
-// Pauses for how long the work has been waited for already, within bounds: short work is noticed soon.
-void pause(std::chrono::nanoseconds waited) {
-  using namespace std::chrono_literals;
-  if (waited < 20us) return;
-  if (waited < 200us) {
-    std::this_thread::yield();
-  } else {
-    std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(waited / 8, 1ms));
-  }
+// Done: true; not yet: false.
+Result<bool> answered(const Symbol &query, int error) {
+  if (error == error_not_ready) return false;
+  const Status status = status_of(query, error);
+  if (!status.is_ok()) return status;
+  return true;
 }
 
 }  // namespace
@@ -62,11 +56,7 @@ Status record(uint32_t device, void *event, void *stream) {
 Result<bool> reached(uint32_t device, void *event) {
   const Bound bound(device);
   if (!bound.is_ok()) return bound.status();
-  const int error = driver().cuEventQuery(event_of(event));
-  if (error == error_not_ready) return false;
-  const Status status = status_of(driver().cuEventQuery, error);
-  if (!status.is_ok()) return status;
-  return true;
+  return answered(driver().cuEventQuery, driver().cuEventQuery(event_of(event)));
 }
 
 Status copy(uint32_t device, void *stream, void *to, const void *from, uint64_t length) {
@@ -77,20 +67,10 @@ Status copy(uint32_t device, void *stream, void *to, const void *from, uint64_t 
 }
 
 Status finish(uint32_t device, void *stream, uint64_t timeout) {
-  using Clock = std::chrono::steady_clock;
   const Bound bound(device);
   if (!bound.is_ok()) return bound.status();
-  const Clock::time_point start = Clock::now();
-  for (;;) {
-    const int error = driver().cuStreamQuery(stream_of(stream));
-    if (error != error_not_ready) return status_of(driver().cuStreamQuery, error);
-    const std::chrono::nanoseconds waited = Clock::now() - start;
-    if (static_cast<uint64_t>(waited.count()) >= timeout) {
-      return fail(PIRN_ERR_TIMEOUT, "a stream of cuda:%u is still at work after %llu ns", device,
-                  static_cast<unsigned long long>(timeout));
-    }
-    pause(waited);
-  }
+  return finish_by_asking("cuda", device, timeout,
+                          [stream] { return answered(driver().cuStreamQuery, driver().cuStreamQuery(stream_of(stream))); });
 }
 
 Result<uint32_t> device_of(void *stream) {

@@ -36,8 +36,10 @@ void read_features(uint32_t device, Info &info) {
   settle(shares_legacy, can_share_legacy(), "the HIP runtime has no calls for it");
   settle(waits_on_words, can_wait_on_words(device), words_missing());
   settle(has_kernels, has_copy_kernels(), kernels_missing());
-  settle(exports_dma_buf, static_cast<bool>(runtime().hipMemGetHandleForAddressRange),
-         "the HIP runtime has no hipMemGetHandleForAddressRange");
+  // The slot works where it works; nothing tells beforehand.
+  settle(exports_dma_buf, false,
+         runtime().hipMemGetHandleForAddressRange ? "the HIP runtime tells only when it is asked for one"
+                                                  : "the HIP runtime has no hipMemGetHandleForAddressRange");
 }
 
 Result<Info> describe(uint32_t device) {

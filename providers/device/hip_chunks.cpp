@@ -58,7 +58,7 @@ Result<uint64_t> rounded(uint32_t device, uint64_t length) {
   if (!status.is_ok()) return status;
   if (unit == 0) return fail(PIRN_ERR_IO, "hipMemGetAllocationGranularity: 0 bytes on hip:%u", device);
   if (length == 0 || length > UINT64_MAX - unit) {
-    return fail(PIRN_ERR_INVALID, "%llu bytes of device memory: 1 to 2^64 - %zu are allowed",
+    return fail(PIRN_ERR_RANGE, "%llu bytes of device memory: 1 to 2^64 - %zu are allowed",
                 static_cast<unsigned long long>(length), unit);
   }
   return (length + unit - 1) / unit * unit;
@@ -141,7 +141,10 @@ Result<int> exported_file(Chunks &all, const Allocation &allocation) {
   int file = -1;
   const Status status = call(runtime().hipMemExportToShareableHandle, &file, held.value().chunk, handle_file, 0u);
   if (held.value().retained) runtime().hipMemRelease(held.value().chunk);
-  if (!status.is_ok()) return fail(PIRN_ERR_UNAVAILABLE, "%s", status.text.c_str());
+  if (!status.is_ok()) {
+    return fail(PIRN_ERR_UNAVAILABLE, "the chunk at %p may have been made without the right to be shared: %s",
+                allocation.address, status.text.c_str());
+  }
   all.exported[number_of(allocation.address)] = {allocation.id, file};
   return file;
 }

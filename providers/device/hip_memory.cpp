@@ -1,32 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "hip_chunks.h"
 #include "hip_table.h"
-
-#include <map>
-#include <mutex>
+#include "ranges.h"
 
 namespace pirn::device::hip {
 namespace {
 
-// What pin() has page-locked: the runtime does not tell memory that it allocated from memory that it registered.
-struct Pinned {
-  std::mutex mutex;
-  std::map<uintptr_t, uint64_t> lengths;
-};
-
-Pinned &pinned() {
-  static Pinned *one = new Pinned;  // never destroyed: see hip_runtime.cpp
+// Never destroyed: see hip_runtime.cpp. The runtime does not tell memory that it allocated from memory that it
+// registered.
+Ranges &pinned() {
+  static Ranges *one = new Ranges;
   return *one;
 }
-
-bool is_pinned_by_us(const void *address) {
-  Pinned &all = pinned();
-  const std::lock_guard lock(all.mutex);
-  const uintptr_t wanted = reinterpret_cast<uintptr_t>(address);
-  auto after = all.lengths.upper_bound(wanted);
-  if (after == all.lengths.begin()) return false;
-  --after;
-  return wanted - after->first < after->second;
+// What allocate() took from hipMalloc().
+Ranges &allocated() {
+  static Ranges *one = new Ranges;
+  return *one;
 }
 
 enum class Place { unknown, host, device, managed };
@@ -53,7 +42,7 @@ bool is_of_pool(void *address) {
 
 Backing backing_of(Place place, void *address) {
   if (place == Place::managed) return Backing::managed;
-  if (place == Place::host) return is_pinned_by_us(address) ? Backing::registered : Backing::pinned;
+  if (place == Place::host) return pinned().holds(address) ? Backing::registered : Backing::pinned;
   if (is_of_pool(address)) return Backing::pool;
   return is_chunk(address) ? Backing::chunks : Backing::plain;
 }
@@ -92,14 +81,18 @@ Result<Allocation> allocate(uint32_t device, uint64_t length) {
   const OnDevice current(device);
   if (!current.is_ok()) return current.status();
   if (can_share_files(device)) return allocate_chunk(device, length);
+  if (length == 0) return fail(PIRN_ERR_RANGE, "0 bytes of device memory: 1 at least is allowed");
   void *address = nullptr;
   const Status status = call(runtime().hipMalloc, &address, length);
   if (!status.is_ok()) return status;
   Allocation made{address, length, device, Backing::plain, 0};
   const Status named = call(runtime().hipPointerGetAttribute, &made.id, pointer_buffer_id, address);
-  if (named.is_ok()) return made;
-  runtime().hipFree(address);
-  return named;
+  if (!named.is_ok()) {
+    runtime().hipFree(address);
+    return named;
+  }
+  allocated().add(address, length);
+  return made;
 }
 
 Status release(const Allocation &allocation) {
@@ -107,6 +100,9 @@ Status release(const Allocation &allocation) {
   if (!current.is_ok()) return current.status();
   const Result<bool> released = release_chunk(allocation.address);
   if (!released.is_ok() || released.value()) return released.status();
+  if (allocated().remove(allocation.address) == 0) {
+    return fail(PIRN_ERR_INVALID, "%p was not allocated here, or is released already", allocation.address);
+  }
   return call(runtime().hipFree, allocation.address);
 }
 
@@ -127,18 +123,14 @@ Status release_host(void *address) {
 Status pin(void *address, uint64_t length) {
   const Unnoticed unnoticed;
   const Status status = call(runtime().hipHostRegister, address, length, register_portable | register_mapped);
-  if (!status.is_ok()) return status;
-  const std::lock_guard lock(pinned().mutex);
-  pinned().lengths[reinterpret_cast<uintptr_t>(address)] = length;
+  if (status.is_ok()) pinned().add(address, length);
   return status;
 }
 
 Status unpin(void *address) {
   const Unnoticed unnoticed;
   const Status status = call(runtime().hipHostUnregister, address);
-  if (!status.is_ok()) return status;
-  const std::lock_guard lock(pinned().mutex);
-  pinned().lengths.erase(reinterpret_cast<uintptr_t>(address));
+  if (status.is_ok()) pinned().remove(address);
   return status;
 }
 

@@ -14,8 +14,8 @@ unsigned ipc_flags() {
   return runtime_version() < types_renumbered_since ? ipc_lazy_peer_access_before_6 : ipc_lazy_peer_access;
 }
 
-Status no_fabric() {
-  return fail(PIRN_ERR_UNAVAILABLE, "pirn shares no memory of HIP devices by fabric handle, only by file and legacy");
+Status no_fabric(const char *what) {
+  return fail(PIRN_ERR_UNAVAILABLE, "%s has no fabric handle: the HIP runtime knows none", what);
 }
 
 Result<Handle> share_legacy(const Allocation &allocation) {
@@ -41,14 +41,21 @@ Result<Handle> share_file(const Allocation &allocation) {
   return handle;
 }
 
-// A legacy mapping is always writable: the runtime knows no other.
-Result<void *> map_legacy(const Handle &handle) {
+// A legacy mapping is always writable: the runtime knows no other. The handle does not tell its length, and a wrong one
+// would be found out by a kernel only.
+Result<void *> map_legacy(const Handle &handle, uint64_t length) {
   IpcHandle raw;
   std::memcpy(&raw, handle.bytes.data(), sizeof raw);
-  void *address = nullptr;
-  const Status status = call(runtime().hipIpcOpenMemHandle, &address, raw, ipc_flags());
-  if (!status.is_ok()) return status;
-  return address;
+  void *address = nullptr, *base = nullptr;
+  const Status opened = call(runtime().hipIpcOpenMemHandle, &address, raw, ipc_flags());
+  if (!opened.is_ok()) return opened;
+  size_t there = 0;
+  const Status known = call(runtime().hipMemGetAddressRange, &base, &there, address);
+  if (known.is_ok() && length <= there) return address;
+  runtime().hipIpcCloseMemHandle(address);
+  if (!known.is_ok()) return known;
+  return fail(PIRN_ERR_RANGE, "a legacy handle of %zu bytes is to be mapped for %llu", there,
+              static_cast<unsigned long long>(length));
 }
 
 }  // namespace
@@ -65,7 +72,7 @@ Result<Handle> share(const Allocation &allocation, HandleKind kind) {
     case HandleKind::legacy: return share_legacy(allocation);
     case HandleKind::fabric: break;
   }
-  return no_fabric();
+  return no_fabric(backing_name(allocation.backing));
 }
 
 Result<void *> map(uint32_t device, const Handle &handle, uint64_t length, bool writable) {
@@ -73,10 +80,10 @@ Result<void *> map(uint32_t device, const Handle &handle, uint64_t length, bool 
   if (!current.is_ok()) return current.status();
   switch (handle.kind) {
     case HandleKind::file: return map_chunk(device, handle.file, length, writable);
-    case HandleKind::legacy: return map_legacy(handle);
+    case HandleKind::legacy: return map_legacy(handle, length);
     case HandleKind::fabric: break;
   }
-  return no_fabric();
+  return no_fabric("memory of a HIP device");
 }
 
 Status unmap(uint32_t device, void *address, uint64_t length, HandleKind kind) {
@@ -87,7 +94,7 @@ Status unmap(uint32_t device, void *address, uint64_t length, HandleKind kind) {
     case HandleKind::legacy: return call(runtime().hipIpcCloseMemHandle, address);
     case HandleKind::fabric: break;
   }
-  return no_fabric();
+  return no_fabric("memory of a HIP device");
 }
 
 Status enable_peer(uint32_t device, uint32_t peer) {
@@ -119,7 +126,9 @@ Result<DmaBuf> dma_buf(const Allocation &allocation) {
   int file = -1;
   const Status status = call(runtime().hipMemGetHandleForAddressRange, &file, reinterpret_cast<void *>(first), length,
                              range_dma_buf, 0u);
-  if (!status.is_ok()) return fail(PIRN_ERR_UNAVAILABLE, "%s", status.text.c_str());
+  if (!status.is_ok()) {
+    return fail(PIRN_ERR_UNAVAILABLE, "hip:%u gave no dma-buf: %s", allocation.device, status.text.c_str());
+  }
   return DmaBuf{file, start - first};
 }
 

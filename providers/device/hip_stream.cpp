@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "finish.h"
 #include "hip_kernels.h"
 #include "hip_table.h"
 
-#include <algorithm>
-#include <chrono>
-#include <thread>
-
 namespace pirn::device::hip {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 // Done: true; not yet: false.
 Result<bool> answered(const Symbol &query, int error) {
@@ -69,6 +64,7 @@ Result<bool> reached(uint32_t device, void *event) {
 }
 
 Status copy(uint32_t device, void *stream, void *to, const void *from, uint64_t length) {
+  if (length == 0) return check_device(device);
   const OnDevice current(device);
   return current.is_ok() ? call(runtime().hipMemcpyAsync, to, from, length, copy_default, stream) : current.status();
 }
@@ -76,20 +72,8 @@ Status copy(uint32_t device, void *stream, void *to, const void *from, uint64_t 
 Status finish(uint32_t device, void *stream, uint64_t timeout) {
   const OnDevice current(device);
   if (!current.is_ok()) return current.status();
-  const Clock::time_point begun = Clock::now();
-  auto pause = std::chrono::microseconds(0);
-  while (true) {
-    const Result<bool> done = answered(runtime().hipStreamQuery, runtime().hipStreamQuery(stream));
-    if (!done.is_ok()) return done.status();
-    if (done.value()) return Status::ok();
-    const auto waited = static_cast<uint64_t>(std::chrono::nanoseconds(Clock::now() - begun).count());
-    if (waited >= timeout) {
-      return fail(PIRN_ERR_TIMEOUT, "a stream of hip:%u has still work to do after %llu ns", device,
-                  static_cast<unsigned long long>(waited));
-    }
-    std::this_thread::sleep_for(pause);
-    pause = std::min(pause + std::chrono::microseconds(1), std::chrono::microseconds(100));
-  }
+  return finish_by_asking("hip", device, timeout,
+                          [stream] { return answered(runtime().hipStreamQuery, runtime().hipStreamQuery(stream)); });
 }
 
 Result<uint32_t> device_of(void *stream) {
@@ -105,7 +89,8 @@ Result<bool> capturing(void *stream) {
   int state = capture_none;
   const Status status = call(runtime().hipStreamIsCapturing, stream, &state);
   if (!status.is_ok()) return status;
-  return state != capture_none;
+  if (state == capture_none || state == capture_active) return state == capture_active;
+  return fail(PIRN_ERR_INVALID, "the capture of stream %p is broken: it was invalidated and not ended", stream);
 }
 
 Status wait_word(void *stream, uint64_t *word, uint64_t value) {
