@@ -2,10 +2,8 @@
 #include "place.h"
 
 #include "bytes.h"
+#include "vendor.h"
 
-#include <dlfcn.h>
-
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <vector>
@@ -15,73 +13,6 @@ namespace pirn_test {
 namespace {
 
 constexpr uint64_t guard_seed = 0x6775617264;
-
-// What is needed of the driver; its contexts are the primary ones, as the runtime's are.
-class Driver {
- public:
-  static const Driver &get() {
-    static const Driver driver;
-    return driver;
-  }
-
-  void enter(int device) const {
-    void *context = nullptr;
-    check(retain_(&context, device), "cuDevicePrimaryCtxRetain");
-    check(set_current_(context), "cuCtxSetCurrent");
-  }
-  uint8_t *allocate(uint64_t size) const {
-    unsigned long long address = 0;
-    check(allocate_(&address, size), "cuMemAlloc");
-    return reinterpret_cast<uint8_t *>(address);
-  }
-  void release(uint8_t *address) const { check(free_(number(address)), "cuMemFree"); }
-  void put(uint8_t *to, const void *from, uint64_t length) const {
-    if (length > 0) check(to_device_(number(to), from, length), "cuMemcpyHtoD");
-    check(synchronize_(), "cuCtxSynchronize");
-  }
-  void get(void *to, const uint8_t *from, uint64_t length) const {
-    if (length > 0) check(to_host_(to, number(from), length), "cuMemcpyDtoH");
-  }
-
- private:
-  Driver() {
-    library_ = dlopen("libcuda.so.1", RTLD_NOW);
-    if (library_ == nullptr) stop(dlerror());
-    int (*init)(unsigned) = nullptr;
-    find("cuInit", &init);
-    find("cuDevicePrimaryCtxRetain", &retain_);
-    find("cuCtxSetCurrent", &set_current_);
-    find("cuCtxSynchronize", &synchronize_);
-    find("cuMemAlloc_v2", &allocate_);
-    find("cuMemFree_v2", &free_);
-    find("cuMemcpyHtoD_v2", &to_device_);
-    find("cuMemcpyDtoH_v2", &to_host_);
-    check(init(0), "cuInit");
-  }
-
-  [[noreturn]] static void stop(const char *why) {
-    std::fprintf(stderr, "test memory on a device: %s\n", why);
-    std::exit(1);
-  }
-  static void check(int result, const char *call) {
-    if (result != 0) stop((std::string(call) + " gave " + std::to_string(result)).c_str());
-  }
-  static unsigned long long number(const uint8_t *address) { return reinterpret_cast<unsigned long long>(address); }
-  template <typename Function>
-  void find(const char *name, Function **out) {
-    *out = reinterpret_cast<Function *>(dlsym(library_, name));
-    if (*out == nullptr) stop((std::string("no ") + name).c_str());
-  }
-
-  void *library_ = nullptr;
-  int (*retain_)(void **, int) = nullptr;
-  int (*set_current_)(void *) = nullptr;
-  int (*synchronize_)() = nullptr;
-  int (*allocate_)(unsigned long long *, size_t) = nullptr;
-  int (*free_)(unsigned long long) = nullptr;
-  int (*to_device_)(unsigned long long, const void *, size_t) = nullptr;
-  int (*to_host_)(void *, unsigned long long, size_t) = nullptr;
-};
 
 class SharedHost : public Place {
  public:
@@ -102,31 +33,35 @@ class SharedHost : public Place {
 class OnDevice : public Place {
  public:
   OnDevice(pirn_context *context, const std::string &name, bool plain, uint64_t size)
-      : Place(size), context_(plain ? nullptr : context), device_(std::atoi(name.c_str() + name.find(':') + 1)) {
-    Driver::get().enter(device_);
+      : Place(size),
+        context_(plain ? nullptr : context),
+        vendor_(Vendor::of(name)),
+        device_(std::atoi(name.c_str() + name.find(':') + 1)) {
+    vendor_.enter(device_);
     void *address = nullptr;
-    if (plain) start_ = Driver::get().allocate(size + 2 * guard);
+    if (plain) start_ = vendor_.allocate(size + 2 * guard);
     else if (pirn_memory_alloc(context, name.c_str(), size + 2 * guard, &address) == PIRN_OK)
       start_ = static_cast<uint8_t *>(address);
     if (start_ != nullptr) set_guards();
   }
   ~OnDevice() override {
-    Driver::get().enter(device_);
+    vendor_.enter(device_);
     if (context_ != nullptr) pirn_memory_free(context_, start_);
-    else if (start_ != nullptr) Driver::get().release(start_);
+    else if (start_ != nullptr) vendor_.release(start_);
   }
   bool made() const { return start_ != nullptr; }
 
  private:
   void write(uint8_t *to, const void *from, uint64_t length) const override {
-    Driver::get().enter(device_);
-    Driver::get().put(to, from, length);
+    vendor_.enter(device_);
+    vendor_.put(to, from, length);
   }
   void read(const uint8_t *from, void *to, uint64_t length) const override {
-    Driver::get().enter(device_);
-    Driver::get().get(to, from, length);
+    vendor_.enter(device_);
+    vendor_.get(to, from, length);
   }
   pirn_context *context_;
+  const Vendor &vendor_;
   int device_;
 };
 

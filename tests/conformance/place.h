@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a test's memory lies: "host" (plain), "shared" (pirn_memory_alloc on the host), "cuda:N" (pirn_memory_alloc on a
-// device) or "cuda:N/plain" (the driver's own allocator). Bytes of devices are put and got by the driver itself, opened
-// at run time, never by pirn. With guards before and behind. A trouble with the driver ends the program with its words.
+// Where a test's memory lies: "host" (plain), "shared" (pirn_memory_alloc on the host), "cuda:N" or "hip:N"
+// (pirn_memory_alloc on a device), or one of these with "/plain" (the vendor's own allocator). Bytes of devices are put
+// and got by the vendor's runtime itself, opened at run time, never by pirn. With guards before and behind. A trouble with the driver ends the program with its words.
 #pragma once
 
 #include <pirn/pirn.h>

@@ -22,6 +22,7 @@ class Application {
 
   virtual void open() = 0;   // the runtime, without initialising it
   virtual void start() = 0;  // initialises it
+  virtual bool starts_by_itself() const { return false; }  // with its first call, whoever makes it
   virtual const char *runtime() const = 0;           // a part of the text if it is not loaded
   virtual const char *no_memory_text() const = 0;    // how the text of an allocation beyond the device's size begins
 
@@ -50,3 +51,4 @@ class Application {
 };
 
 std::unique_ptr<Application> make_cuda_application();
+std::unique_ptr<Application> make_hip_application();

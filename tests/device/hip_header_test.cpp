@@ -4,6 +4,7 @@
 #include "../unit/check.h"
 
 #include "hip_api.h"
+#include "hip_extra.h"
 
 #include <hip/hip_runtime_api.h>
 
@@ -31,9 +32,13 @@ struct Same<A(As...), B(Bs...)> {
   static constexpr bool value = (Passed<A>{} == Passed<B>{}) && (... && (Passed<As>{} == Passed<Bs>{}));
 };
 
-// The vendor overloads these two for C++; that there is one of this type is what the casts check.
+// The vendor overloads these for C++; that there is one of this type is what the casts check.
 using PlainMalloc = hipError_t(void **, size_t);
 using PlainHostMalloc = hipError_t(void **, size_t, unsigned);
+using PlainManaged = hipError_t(void **, size_t, unsigned);
+using PlainPool = hipError_t(void **, size_t, hipMemPool_t, hipStream_t);
+using ManagedIsThere = decltype(static_cast<PlainManaged *>(&::hipMallocManaged));
+using PoolIsThere = decltype(static_cast<PlainPool *>(&::hipMallocFromPoolAsync));
 using MallocIsThere = decltype(static_cast<PlainMalloc *>(&::hipMalloc));
 using HostMallocIsThere = decltype(static_cast<PlainHostMalloc *>(&::hipHostMalloc));
 
@@ -66,10 +71,13 @@ static void functions__of_the_vendors_header__take_and_give_the_same(void **) {
   std::vector<Row> rows;
   [[maybe_unused]] const MallocIsThere hipMalloc = nullptr;  // hide the overloads from what follows
   [[maybe_unused]] const HostMallocIsThere hipHostMalloc = nullptr;
+  [[maybe_unused]] const ManagedIsThere hipMallocManaged = nullptr;
+  [[maybe_unused]] const PoolIsThere hipMallocFromPoolAsync = nullptr;
 #define PIRN_HIP_NEEDED(name, ...) \
   rows.push_back({#name, Same<hip::type::name, std::remove_pointer_t<std::decay_t<decltype(name)>>>::value});
 #define PIRN_HIP_WANTED PIRN_HIP_NEEDED
 #include "hip_functions.inc"
+#include "hip_extra.inc"
 #undef PIRN_HIP_NEEDED
 #undef PIRN_HIP_WANTED
   all_equal(rows);
@@ -93,6 +101,9 @@ static void structures__of_the_vendors_header__have_the_same_layout(void **) {
   values(rows, "sizeof hipMemAccessDesc", sizeof(hip::Access), sizeof(hipMemAccessDesc));
   MEMBER(Access, location, hipMemAccessDesc, location);
   MEMBER(Access, flags, hipMemAccessDesc, flags);
+  values(rows, "sizeof hipMemPoolProps", sizeof(hip::PoolProperties), sizeof(hipMemPoolProps));
+  MEMBER(PoolProperties, handle_types, hipMemPoolProps, handleTypes);
+  MEMBER(PoolProperties, location, hipMemPoolProps, location);
 #if HIP_VERSION_MAJOR >= 6
   MEMBER(PointerAttributes, type, hipPointerAttribute_t, type);
   values(rows, "sizeof hipMemAllocationProp", sizeof(hip::AllocationProperties), sizeof(hipMemAllocationProp));

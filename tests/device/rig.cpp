@@ -43,8 +43,9 @@ void choose() {
   const std::string name = wanted != nullptr ? wanted : "cuda";
   chosen().table = find_table(name);
   if (name == "cuda") chosen().application = make_cuda_application();
+  if (name == "hip") chosen().application = make_hip_application();
   if (chosen().table != nullptr && chosen().application != nullptr) return;
-  std::fprintf(stderr, "PIRN_TEST_DEVICE=%s: cuda is allowed\n", name.c_str());
+  std::fprintf(stderr, "PIRN_TEST_DEVICE=%s: cuda and hip are allowed\n", name.c_str());
   std::exit(2);
 }
 

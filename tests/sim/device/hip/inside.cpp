@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "../hip_over_cuda/shim.h"
+
+// This very object: the fake driver is in it.
+const char *const pirn::shim::driver_library = "libamdhip64.so.5";

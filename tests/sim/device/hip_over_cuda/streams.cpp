@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// Streams, events, copies, captures, modules.
+#include "shim.h"
+
+namespace pirn::shim {
+namespace {
+
+// Before waits_on_host_words_since: only memory of hipMallocSignalMemory, of which there is none here.
+bool refuses_words() { return shown_version() < hip::waits_on_host_words_since; }
+
+}  // namespace
+
+int hipStreamCreateWithFlags(void **stream, unsigned flags) {
+  return forward([=](const Driver &all) { return all.cuStreamCreate(reinterpret_cast<cuda::Stream *>(stream), flags); });
+}
+
+int hipStreamDestroy(void *stream) {
+  return forward([=](const Driver &all) { return all.cuStreamDestroy_v2(stream_of(stream)); });
+}
+
+int hipStreamQuery(void *stream) {
+  return forward([=](const Driver &all) { return all.cuStreamQuery(stream_of(stream)); });
+}
+
+int hipStreamGetDevice(void *stream, int *device) {
+  return forward([=](const Driver &all) {
+    cuda::Context context = nullptr;
+    int error = all.cuStreamGetCtx(stream_of(stream), &context);
+    if (error != 0) return error;
+    error = all.cuCtxPushCurrent_v2(context);
+    if (error != 0) return error;
+    error = all.cuCtxGetDevice(device);
+    all.cuCtxPopCurrent_v2(&context);
+    return error;
+  });
+}
+
+int hipStreamSynchronize(void *stream) {
+  return forward([=](const Driver &all) { return all.extra.cuStreamSynchronize(stream_of(stream)); });
+}
+
+int hipStreamBeginCapture(void *stream, int mode) {
+  return forward([=](const Driver &all) { return all.extra.cuStreamBeginCapture_v2(stream_of(stream), mode); });
+}
+
+int hipStreamEndCapture(void *stream, void **graph) {
+  return forward([=](const Driver &all) {
+    return all.extra.cuStreamEndCapture(stream_of(stream), reinterpret_cast<cuda::Graph *>(graph));
+  });
+}
+
+int hipGraphInstantiate(void **executable, void *graph, void **, char *, size_t) {
+  return forward([=](const Driver &all) {
+    return all.extra.cuGraphInstantiateWithFlags(reinterpret_cast<cuda::GraphExec *>(executable),
+                                                 static_cast<cuda::Graph>(graph), 0);
+  });
+}
+
+int hipGraphLaunch(void *executable, void *stream) {
+  return forward([=](const Driver &all) {
+    return all.extra.cuGraphLaunch(static_cast<cuda::GraphExec>(executable), stream_of(stream));
+  });
+}
+
+int hipGraphExecDestroy(void *executable) {
+  return forward([=](const Driver &all) { return all.extra.cuGraphExecDestroy(static_cast<cuda::GraphExec>(executable)); });
+}
+
+int hipGraphDestroy(void *graph) {
+  return forward([=](const Driver &all) { return all.extra.cuGraphDestroy(static_cast<cuda::Graph>(graph)); });
+}
+
+int hipStreamIsCapturing(void *stream, int *status) {
+  return forward([=](const Driver &all) { return all.cuStreamIsCapturing(stream_of(stream), status); });
+}
+
+int hipThreadExchangeStreamCaptureMode(int *mode) {
+  return forward([=](const Driver &all) { return all.cuThreadExchangeStreamCaptureMode(mode); });
+}
+
+int hipStreamWaitValue64(void *stream, void *word, uint64_t value, unsigned flags, uint64_t mask) {
+  if (refuses_words() || flags != hip::wait_greater_or_equal || mask != UINT64_MAX) {
+    return told(hip::error_invalid_value);
+  }
+  return forward([=](const Driver &all) -> int {
+    if (!all.cuStreamWaitValue64_v2) return hip::error_not_supported;
+    return all.cuStreamWaitValue64_v2(stream_of(stream), pointer_of(word), value, cuda::wait_geq);
+  });
+}
+
+int hipStreamWriteValue64(void *stream, void *word, uint64_t value, unsigned flags) {
+  return forward([=](const Driver &all) -> int {
+    if (!all.cuStreamWriteValue64_v2) return hip::error_not_supported;
+    return all.cuStreamWriteValue64_v2(stream_of(stream), pointer_of(word), value, flags);
+  });
+}
+
+int hipEventCreateWithFlags(void **event, unsigned flags) {
+  return forward([=](const Driver &all) { return all.cuEventCreate(reinterpret_cast<cuda::Event *>(event), flags); });
+}
+
+int hipEventDestroy(void *event) {
+  return forward([=](const Driver &all) { return all.cuEventDestroy_v2(static_cast<cuda::Event>(event)); });
+}
+
+int hipEventRecord(void *event, void *stream) {
+  return forward(
+      [=](const Driver &all) { return all.cuEventRecord(static_cast<cuda::Event>(event), stream_of(stream)); });
+}
+
+int hipEventQuery(void *event) {
+  return forward([=](const Driver &all) { return all.cuEventQuery(static_cast<cuda::Event>(event)); });
+}
+
+int hipMemcpyAsync(void *to, const void *from, size_t length, int kind, void *stream) {
+  if (kind != hip::copy_default) return told(hip::error_invalid_value);
+  if (length == 0) return hip::success;
+  return forward([=](const Driver &all) {
+    return all.cuMemcpyAsync(pointer_of(to), pointer_of(from), length, stream_of(stream));
+  });
+}
+
+int hipMemcpy(void *to, const void *from, size_t length, int) {
+  const int error = length == 0 ? 0 : hipMemcpyAsync(to, from, length, hip::copy_default, nullptr);
+  return error != 0 ? error : hipStreamSynchronize(nullptr);
+}
+
+int hipDeviceSynchronize() {
+  return forward([](const Driver &all) { return all.cuCtxSynchronize(); });
+}
+
+int hipModuleLoadData(void **module, const void *image) {
+  return forward(
+      [=](const Driver &all) { return all.cuModuleLoadData(reinterpret_cast<cuda::Module *>(module), image); });
+}
+
+int hipModuleGetFunction(void **function, void *module, const char *name) {
+  return forward([=](const Driver &all) {
+    return all.cuModuleGetFunction(reinterpret_cast<cuda::Function *>(function), static_cast<cuda::Module>(module),
+                                   name);
+  });
+}
+
+int hipModuleLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
+                          unsigned block_y, unsigned block_z, unsigned shared, void *stream, void **parameters,
+                          void **extra) {
+  return forward([=](const Driver &all) {
+    return all.cuLaunchKernel(static_cast<cuda::Function>(function), grid_x, grid_y, grid_z, block_x, block_y, block_z,
+                              shared, stream_of(stream), parameters, extra);
+  });
+}
+
+}  // namespace pirn::shim
