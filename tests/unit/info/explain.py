@@ -146,7 +146,7 @@ def check_distances(program, machine, simulated):
     for address in near:
         line(text, rf'  NIC cxi\d \(.*{re.escape(address)}, 200 Gb/s.*\): chosen: ')
     for address in far:
-        line(text, rf'  NIC cxi\d \(.*{re.escape(address)}, 200 Gb/s, same machine\): not chosen: it is farther ')
+        line(text, rf'  NIC cxi\d \(.*{re.escape(address)}, 200 Gb/s, same machine\): chosen as a spare: of the others the next nearest ')
 
 
 def check_three_nics(program, library, machine, providers):
