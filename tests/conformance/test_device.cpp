@@ -60,7 +60,7 @@ void device__random_writes_and_reads__bytes_are_right_and_no_others_change(void 
 void device__list_of_many_blocks__each_lands_in_its_place(void **state) {
   Ends ends(state, 1 << 20);
   Random &random = ends.pair.random;
-  const uint64_t block = random.between(1, 512), count = ends.size / block;
+  const uint64_t block = random.between(32, 512), count = ends.size / block;
   std::vector<uint64_t> order(count);
   for (uint64_t i = 0; i < count; ++i) order[i] = i;
   for (uint64_t i = count - 1; i > 0; --i) std::swap(order[i], order[random.below(i + 1)]);
@@ -79,7 +79,7 @@ void device__list_of_many_blocks__each_lands_in_its_place(void **state) {
 void device__prepared_list__each_post_moves_the_bytes_of_today(void **state) {
   Ends ends(state, 4 << 20);
   Random &random = ends.pair.random;
-  const uint64_t block = random.between(1, 20000), count = ends.size / block;
+  const uint64_t block = random.between(64, 20000), count = ends.size / block;
   std::vector<pirn_segment> list(count);
   for (uint64_t i = 0; i < count; ++i)
     list[i] = {ends.local->region, i * block, ends.remote.window, (count - 1 - i) * block, block};
