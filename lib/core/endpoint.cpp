@@ -212,13 +212,13 @@ uint64_t Endpoint::longest_sleep() const {
   constexpr uint64_t longest_blind_sleep = 20 * ns_per_ms;
   // Streams that post raise no descriptor: polled without a pause for as long as a model's step may take, then often.
   constexpr uint64_t trigger_spin = 20 * ns_per_ms, trigger_sleep = 50 * ns_per_us;
-  if (staging_.copying()) return 0;  // a device raises no descriptor
-  // Without descriptors neighbours poke us, and own transfers are found by never looking away. Peers elsewhere cannot
-  // poke: who heard something a moment ago looks often, for more may be coming.
-  if (triggers_.any() && !copies_.busy()) return last_tick_ - triggers_.last_event() < trigger_spin ? 0 : trigger_sleep;
+  // A device raises no descriptor, and without descriptors own transfers are found by never looking away.
+  if (copies_.busy() || staging_.copying() || (without_fd_ && engine_.busy())) return 0;
+  if (triggers_.any()) return last_tick_ - triggers_.last_event() < trigger_spin ? 0 : trigger_sleep;
+  // Without descriptors neighbours poke us. Peers elsewhere cannot: who heard something a moment ago looks often, for more
+  // may be coming.
   if (idle() && without_fd_) return std::clamp((last_tick_ - last_event_) / 8, retry_sleep, longest_blind_sleep);
   if (idle()) return ns_per_s;
-  if ((without_fd_ && engine_.busy()) || copies_.busy()) return 0;
   return without_fd_ || engine_.waiting() || control_.talking() ? retry_sleep : busy_sleep;
 }
 
