@@ -217,8 +217,10 @@ std::vector<Sample> frame_samples() {
     return encode_window_update(out, sample_header(Kind::window_update), {5, 0, PIRN_ERR_NO_MEMORY, {0, no_key}});
   });
   add("window_want", [](Out out) { return encode_window_want(out, sample_header(Kind::window_want), {5, 31}); });
-  for (const auto &[name, stage] : stage_samples())
-    samples.push_back({name, control([&](Out out) { return encode_stage(out, sample_header(kind_of(stage)), stage); })});
+  for (const auto &sample : stage_samples())
+    samples.push_back({sample.first, control([&](Out out) {
+                         return encode_stage(out, sample_header(kind_of(sample.second)), sample.second);
+                       })});
   return samples;
 }
 
