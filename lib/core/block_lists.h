@@ -15,6 +15,10 @@ namespace pirn::core {
 
 bool has_kernels(const Home &home);  // whether copy_blocks works there
 
+// A copy engine takes about 2.5 us for each piece, a launch of the kernel 12 to 17 us (H200, tests/device/bench_copy): fewer
+// pieces than this are the engine's.
+constexpr size_t kernel_pieces = 8;
+
 // Room for lists that are written for one launch; page-locked, used again and again.
 class BlockRooms {
  public:

@@ -29,7 +29,7 @@ class Copies {
   Result<Route> route(const Op &op) const;
   // Hands over as much as there is room for. True: nothing is left, or the op has ended.
   bool issue(Op &op);
-  // Makes all that a post of this list will need of devices but the copies, and waits for it.
+  // Makes all that a post of this list will need of devices but the copies.
   Status make_ready(Op &op);
   size_t progress();  // how much has completed
   bool busy() const { return in_flight_ > 0; }

@@ -15,8 +15,10 @@ Status Endpoint::make_ready(Driver::Guard &guard, Prepared &prepared, const Tran
   probe.count = static_cast<uint32_t>(prepared.elements.size());
   probe.total = prepared.total;
   probe.demand = options.path == Route::unknown ? demanded_ : options.path;
+  const uint64_t patience = timeout_or(options.timeout, settings().transfer_timeout);
+  const uint64_t deadline = deadline_after(now_ns(), patience);
   Result<Route> route = Route::unknown;
-  driver_.wait(guard, timeout_or(options.timeout, settings().transfer_timeout), [&] {
+  driver_.wait(guard, patience, [&] {
     route = prepared.peer->live() ? copies_.route(probe)
                                   : Result<Route>(fail(prepared.peer->end_status, "%s", prepared.peer->why.c_str()));
     return !route.is_ok() || route.value() != Route::unknown;
@@ -28,7 +30,8 @@ Status Endpoint::make_ready(Driver::Guard &guard, Prepared &prepared, const Tran
   if (probe.direct()) return copies_.make_ready(probe);
   if (probe.route != Route::staged) return Status::ok();
   Status ready;
-  driver_.wait(guard, timeout_or(options.timeout, settings().transfer_timeout),
+  const uint64_t now = now_ns();
+  driver_.wait(guard, deadline > now ? deadline - now : 0,
                [&] { return (ready = staging_.make_ready(probe)).code != PIRN_ERR_AGAIN; });
   if (ready.code == PIRN_ERR_AGAIN)
     return fail(PIRN_ERR_TIMEOUT, "peer %s lends no host memory in time", prepared.peer->address.c_str());

@@ -9,9 +9,6 @@ namespace pirn::core {
 
 using ull = unsigned long long;
 
-// Fewer blocks are the copy engine's (core/copies.cpp has the figures).
-static constexpr size_t kernel_blocks = 8;
-
 Rings::~Rings() {
   for (const Ring &ring : spare_) (void)ring.table->release_host(ring.address);
 }
@@ -63,13 +60,12 @@ Status SlotCopies::make_ready(const Home &device, bool to_device, size_t most) {
     if (!event.is_ok()) return event.status();
     lane.events.push_back(event.value());
   }
-  if (Status status = lane.rooms ? lane.rooms->make_all() : Status::ok(); !status.is_ok()) return status;
-  return device.table->finish(device.device, lane.stream, 10 * ns_per_s);
+  return lane.rooms ? lane.rooms->make_all() : Status::ok();
 }
 
 Status SlotCopies::submit(Lane &lane, std::span<const device::Block> blocks, Mark *mark) {
   const device::Operations &table = *lane.home.table;
-  if (lane.rooms && blocks.size() >= kernel_blocks && blocks.size() <= BlockRooms::blocks) {
+  if (lane.rooms && blocks.size() >= kernel_pieces && blocks.size() <= BlockRooms::blocks) {
     auto room = lane.rooms->take();
     if (!room.is_ok()) return room.status();
     mark->room = room.value();

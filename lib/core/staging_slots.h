@@ -61,8 +61,8 @@ class SlotCopies {
   SlotCopies &operator=(const SlotCopies &) = delete;
   ~SlotCopies();
 
-  // Makes what `most` copies at a time need of the device besides, and waits for it: some runtimes make nothing while a
-  // stream waits for a transfer.
+  // Makes what `most` copies at a time need of the device besides: some runtimes make nothing while a stream waits for a
+  // transfer.
   Status make_ready(const Home &device, bool to_device, size_t most);
   // Either all `to` of the blocks are memory of the device, or all `from`; the others are in a ring of its table. On
   // error nothing of it is under way any more.
