@@ -33,7 +33,6 @@ class Segment(ctypes.Structure):
 for name, types in {
         'pirn_transfer_prepare': [c_uint32, POINTER(Segment), c_uint64, POINTER(c_void_p)],
         'pirn_prepared_post_select': [c_void_p, POINTER(c_uint32), POINTER(c_uint32), c_uint64, c_void_p, POINTER(c_uint64)],
-        'pirn_stream_wait_transfer': [c_void_p, c_uint64, c_void_p],
         'pirn_trigger_create': [c_void_p, c_void_p, POINTER(c_void_p)],
         'pirn_stream_post': [c_void_p, c_void_p],
         'pirn_stream_wait': [c_void_p, c_void_p],

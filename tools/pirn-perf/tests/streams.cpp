@@ -42,11 +42,14 @@ class StreamRun {
     std::vector<uint64_t> samples;
     for (uint64_t i = 0; i < row_.operations; ++i) samples.push_back(options_.verify ? checked_once() : once());
     row_.latency = percentiles(std::move(samples));
+    const uint64_t seed = random_.next();
+    if (options_.verify) verifier_.prepare(*workload_, {0}, seed);
     meter_.time([this] {
       for (uint64_t i = 0; i < row_.operations; ++i) launch();
       stream_.synchronize();
       expect_well();
     });
+    if (options_.verify) check_bytes(seed);
     pirn_trigger_info info = state();
     row_.path = info.path;
     row_.bytes = row_.operations * row_.size * row_.blocks;
@@ -101,9 +104,13 @@ class StreamRun {
     const uint64_t seed = random_.next();
     verifier_.prepare(*workload_, {0}, seed);
     const uint64_t took = once();
+    check_bytes(seed);
+    return took;
+  }
+
+  void check_bytes(uint64_t seed) {
     verifier_.check_moved(*workload_, {0}, seed);
     verifier_.check_untouched(workload_->extent());
-    return took;
   }
 
   Session &session_;
