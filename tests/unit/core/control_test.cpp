@@ -25,16 +25,6 @@ RigOptions apart() {
   return options;
 }
 
-// Runs a call that waits on its own thread, while the test keeps the other side going, or does not.
-struct Call {
-  template <typename F>
-  explicit Call(F &&call) : thread([this, call] { status = call(); done = true; }) {}
-  ~Call() { thread.join(); }
-  Status status;
-  std::atomic<bool> done{false};
-  std::thread thread;
-};
-
 size_t peers_of(Side &side) {
   size_t count = 0;
   side.endpoint->members().each([&](Peer &) { ++count; });

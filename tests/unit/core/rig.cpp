@@ -158,4 +158,21 @@ void assert_bytes(const std::byte *actual, const std::byte *expected, size_t len
                 static_cast<unsigned>(expected[i]));
 }
 
+pirn_result move_and_check(Rig &rig, bool write, const std::function<void()> &meanwhile) {
+  Side &to = write ? rig.b : rig.a;
+  Side &from = write ? rig.a : rig.b;
+  uint64_t length = rig.random.between(500'000, 900'000), source = rig.random.between(0, 100'000),
+           target = rig.random.between(0, 100'000);
+  std::vector<std::byte> expected = to.memory;
+  std::copy_n(from.memory.begin() + static_cast<ptrdiff_t>(source), length,
+              expected.begin() + static_cast<ptrdiff_t>(target));
+  pirn_transfer id = write ? rig.write(source, target, length) : rig.read(target, source, length);
+  meanwhile();
+  pirn_result result = rig.finish(id);
+  if (result.status != PIRN_OK) fail_test("ended with %d: %s", result.status, result.text);
+  assert_int_equal(result.bytes, length);
+  assert_bytes(to.memory.data(), expected.data(), expected.size(), "memory");
+  return result;
+}
+
 }  // namespace pirn::core

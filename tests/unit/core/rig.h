@@ -8,9 +8,11 @@
 
 #include "../check.h"
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace pirn::core {
@@ -107,6 +109,19 @@ struct Rig {
     return fake.number_of(side.endpoint->rails()[rail]->fabric().address());
   }
 };
+
+// Runs a call that waits on its own thread, while the test keeps the other side going, or does not.
+struct Call {
+  template <typename F>
+  explicit Call(F &&call) : thread([this, call] { status = call(); done = true; }) {}
+  ~Call() { thread.join(); }
+  Status status;
+  std::atomic<bool> done{false};
+  std::thread thread;
+};
+
+// A random range, written to B or read from it; OK, byte-exact, and nothing beside it.
+pirn_result move_and_check(Rig &rig, bool write, const std::function<void()> &meanwhile = [] {});
 
 void assert_bytes(const std::byte *actual, const std::byte *expected, size_t length, const char *what);
 

@@ -30,24 +30,6 @@ struct SpareRig : Rig {
   bool near_in_use() { return !a.peer->paths[0].paused; }
 };
 
-// A random range, written to B or read from it; OK, byte-exact, and nothing beside it.
-pirn_result move_and_check(Rig &rig, bool write, const std::function<void()> &meanwhile = [] {}) {
-  Side &to = write ? rig.b : rig.a;
-  Side &from = write ? rig.a : rig.b;
-  uint64_t length = rig.random.between(500'000, 900'000), source = rig.random.between(0, 100'000),
-           target = rig.random.between(0, 100'000);
-  std::vector<std::byte> expected = to.memory;
-  std::copy_n(from.memory.begin() + static_cast<ptrdiff_t>(source), length,
-              expected.begin() + static_cast<ptrdiff_t>(target));
-  pirn_transfer id = write ? rig.write(source, target, length) : rig.read(target, source, length);
-  meanwhile();
-  pirn_result result = rig.finish(id);
-  if (result.status != PIRN_OK) fail_test("ended with %d: %s", result.status, result.text);
-  assert_int_equal(result.bytes, length);
-  assert_bytes(to.memory.data(), expected.data(), expected.size(), "memory");
-  return result;
-}
-
 void spares__near_nic_works__carry_nothing_and_register_nothing(void **) {
   for (bool rekeying : {false, true}) {
     RigOptions options = one_near(2, rekeying);

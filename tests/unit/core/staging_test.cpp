@@ -114,16 +114,6 @@ struct Devices {
   TransferOptions options_;
 };
 
-// Runs a call that waits on its own thread, while the test keeps the other side going.
-struct Call {
-  template <typename F>
-  explicit Call(F &&call) : thread([this, call] { status = call(); done = true; }) {}
-  ~Call() { thread.join(); }
-  Status status;
-  std::atomic<bool> done{false};
-  std::thread thread;
-};
-
 void staged__each_pair_of_memories__bytes_are_right_both_ways(void **) {
   Devices devices;
   Rig &rig = devices.rig;
