@@ -59,8 +59,10 @@ typedef struct pirn_result {
   pirn_status status;      /* PIRN_IN_PROGRESS until terminal */
   int32_t provider_error;  /* the provider's own code; 0 if none */
   char path[16];           /* "self", "ipc" or "fabric"; "" until one is taken, and if none was */
-  char rail[64];           /* rail of the error, or the first used: "tcp/eth0"; behind it " (spare)" if it is one, and
-                              ", staged" if device memory went through host memory of the library's own */
+  char rail[64];           /* rail of the error, or the first used: "tcp/eth0"; behind it " (spare)" if it is one,
+                              ", staged" if device memory went through host memory of the library's own, and ", direct"
+                              if it was registered with the rails. On path "ipc": "device ring" or "host ring" if it
+                              went through slots that its owner lent there, else "" */
   char text[256];          /* what went wrong, with the provider's own words */
 } pirn_result;
 

@@ -292,7 +292,7 @@ template <typename Encode>
 bool Control::send_by(Peer &peer, size_t index, Encode &&encode_into) {
   const Path &path = peer.paths[index];
   RailSlot &rail = *endpoint_.rails()[path.local];
-  ControlBuffer *buffer = rail.take_send_buffer();
+  ControlBuffer *buffer = rail.take_send_buffer(peer.control_in_flight);
   if (!buffer) return false;
   size_t size = encode_into(std::span(buffer->data, wire::max_control_frame));
   buffer->peer = &peer;
@@ -350,7 +350,8 @@ bool Control::send_bye(Peer &peer) {
 bool Control::send_raw(uint16_t rail_index, fabric::FabricAddress address, Peer *peer,
                        std::span<const std::byte> frame) {
   RailSlot &rail = *endpoint_.rails()[rail_index];
-  ControlBuffer *buffer = frame.size() <= wire::max_control_frame ? rail.take_send_buffer() : nullptr;
+  const uint32_t held = peer ? peer->control_in_flight : 0;
+  ControlBuffer *buffer = frame.size() <= wire::max_control_frame ? rail.take_send_buffer(held) : nullptr;
   if (!buffer) return false;
   std::memcpy(buffer->data, frame.data(), frame.size());
   buffer->peer = peer;

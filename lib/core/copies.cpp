@@ -30,32 +30,52 @@ Copies::~Copies() {
 static Result<Route> settle_route(Route demand, Route offered, const std::string &why, bool on_device) {
   const Route route = demand == Route::unknown ? offered : demand;
   const char *colon = why.empty() ? "" : ": ";
+  if (demand == Route::ipc && (offered == Route::device_ring || offered == Route::host_ring)) return offered;
   if (route != offered && route != Route::fabric)
     return fail(PIRN_ERR_UNAVAILABLE, "path \"%s\" was demanded, \"%s\" is there%s%s", route_name(route),
                 route_name(offered), colon, why.c_str());
   return route == Route::fabric && on_device ? Route::staged : route;
 }
 
+// How copies of memory at `near` reach the window, or slots for it; `fabric` says why they do not.
+Route Copies::reach(Window &window, const Home &near, std::string *why) const {
+  const Reach *known = reach_of(window, near);
+  if (!known) endpoint_.sharing().seek(window, near);
+  if (!known || known->route != Route::fabric) return known ? known->route : Route::unknown;
+  *why = known->why;
+  if (!endpoint_.sharing().may_have(window)) return Route::fabric;
+  auto lent = endpoint_.staging().ring(window, near);
+  if (lent.is_ok()) return lent.value()->memory == wire::SlotMemory::device ? Route::device_ring : Route::host_ring;
+  if (lent.error().code == PIRN_ERR_AGAIN) return Route::unknown;
+  *why += "; " + lent.error().text;
+  return Route::fabric;
+}
+
 Result<Route> Copies::route(const Op &op) const {
-  Route offered = Route::self;
-  const Reach *blocked = nullptr;
-  bool on_device = false, sought = false;
+  Route offered = Route::self;  // the farthest that is needed
+  std::string why;
+  bool on_device = false, sought = false, blocked = false;
+  const Window *last = nullptr;
+  Home last_near;
   for (uint32_t i = 0; i < op.count; ++i) {
     const Segment segment = op.element(i);
     Window &window = *segment.window;
     const Home &near = segment.region->memory->home;
+    if (&window == last && near == last_near) continue;
+    last = &window;
+    last_near = near;
     if (window.state == WindowState::opening) return Route::unknown;
     if (window.state == WindowState::gone) return fail(window.gone_status, "the window was withdrawn by its owner");
     on_device = on_device || near.table || window.blob.on_device;
     if (op.demand == Route::fabric) continue;
-    const Reach *reach = reach_of(window, near);
-    if (!reach) endpoint_.sharing().seek(window, near);
-    if (!reach || reach->route == Route::unknown) sought = true;
-    else if (reach->route == Route::fabric) blocked = reach;
-    else offered = reach->route;
+    const Route found = reach(window, near, &why);
+    sought = sought || found == Route::unknown;
+    blocked = blocked || found == Route::fabric;
+    if (found != Route::unknown) offered = std::max(offered, found);
   }
   if (sought) return Route::unknown;
-  return settle_route(op.demand, blocked ? Route::fabric : offered, blocked ? blocked->why : "", on_device);
+  auto settled = settle_route(op.demand, blocked ? Route::fabric : offered, blocked ? why : "", on_device);
+  return settled.is_ok() && settled.value() == Route::staged ? endpoint_.direct().route(op) : settled;
 }
 
 // -- Handing over
@@ -80,6 +100,8 @@ Result<Copies::Run> Copies::run_of(const Segment &segment, uint64_t offset) cons
   run.home = near.table ? near : reach.home;
   run.lease = &reach.lease;
   run.near = segment.region->memory;
+  run.far = segment.window;
+  run.reach = known;
   run.on_devices = near.table && segment.window->blob.on_device;
   run.remote_device = reach.home.device;
   if (run.length == 0) return run;
@@ -117,7 +139,9 @@ bool Copies::issue(Op &op) {
       continue;
     }
     if (!run.value().home.table) return issue_by_processor(op);
-    auto lane = lane_for(run.value().home, op.total <= small_transfer);
+    // A list in the device's memory is read in the order of the stream that wrote it.
+    const uint64_t size = op.prepared && op.prepared->blocks ? op.prepared->total : op.total;
+    auto lane = lane_for(run.value().home, size <= small_transfer);
     if (!lane.is_ok()) {
       endpoint_.engine().end(op, lane.error().code, lane.error().text);
       return true;
@@ -402,7 +426,7 @@ Status Copies::make_ready(Op &op) {
     last = lane.value();
     if (Status status = stock(*last); !status.is_ok()) return status;
   }
-  (void)blocks_of(op);
+  if (op.prepared) (void)blocks_of(op);
   return Status::ok();
 }
 
@@ -445,9 +469,13 @@ bool Copies::finish(uint64_t timeout) {
 
 // -- Lanes
 
-// Whether a copy engine takes the piece without the processor. The peer's host memory is not page-locked by us.
-bool Copies::asynchronous(const Lane &lane, const Run &run) {
-  return run.on_devices || (!run.near->home.table && Memory::pin(*run.near, *lane.home.table));
+// Whether a copy engine takes the piece without the processor. Host memory of an endpoint in this process is not
+// page-locked by us.
+bool Copies::asynchronous(const Lane &lane, const Run &run) const {
+  if (run.on_devices) return true;
+  if (!run.near->home.table) return Memory::pin(*run.near, *lane.home.table);
+  if (run.reach->route != Route::ipc || run.reach->pages == Reach::Pages::not_locked) return false;
+  return run.reach->pages == Reach::Pages::locked || endpoint_.sharing().lock_pages(*run.far, run.near->home);
 }
 
 // Whether kernels on the lane's device can take both ends. Copy engines take any.

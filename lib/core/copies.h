@@ -66,10 +66,13 @@ class Copies {
     bool on_devices = false;                        // both ends are device memory
     uint32_t remote_device = 0;                     // whose that at the remote end is, or that it is mapped for
     LocalMemory *near = nullptr;
+    Window *far = nullptr;
+    const Reach *reach = nullptr;                   // of it
     const Extent *extent = nullptr;                 // of the window, that `remote` is in
     const std::shared_ptr<Lease> *lease = nullptr;  // of the remote end
   };
 
+  Route reach(Window &window, const Home &near, std::string *why) const;
   Result<Run> next_run(const Op &op, const Cursor &cursor) const {
     return run_of(op.element(cursor.element), cursor.offset);
   }
@@ -87,7 +90,7 @@ class Copies {
   static Cursor write_selected(const Op &op, const PreparedBlocks &list, Batch *batch, size_t *count);
   PreparedBlocks *blocks_of(Op &op);
   bool has_room(const Lane &lane) const;
-  static bool asynchronous(const Lane &lane, const Run &run);
+  bool asynchronous(const Lane &lane, const Run &run) const;
   static bool reaches(Lane &lane, const Run &run);
   uint32_t ctas() const;
   uint64_t engine_piece() const;

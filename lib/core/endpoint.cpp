@@ -29,6 +29,7 @@ Endpoint::Endpoint(Context &context, const EndpointOptions &options, NicChoice c
       copies_(*this),
       triggers_(*this),
       staging_(*this),
+      direct_(*this),
       control_(*this),
       health_(*this),
       paths_(*this),
@@ -54,9 +55,11 @@ Result<std::unique_ptr<Endpoint>> Endpoint::open(Context &context, const Endpoin
 // A spare that cannot be opened is done without. The others are opened now, too: when they are needed it is too late to
 // tell peers their addresses.
 Status Endpoint::open_rails() {
+  const char *without_devices = direct_.not_wanted();
   for (size_t index = 0; index < nics_.size();) {
     const auto role = index >= others_ ? RailSlot::Role::spare : far_[index] ? RailSlot::Role::far : RailSlot::Role::near;
-    auto rail = RailSlot::open(static_cast<uint16_t>(index), nics_[index], role, context_.calls(), log(), settings());
+    auto rail = RailSlot::open(static_cast<uint16_t>(index), nics_[index], role, context_.calls(), log(), settings(),
+                               without_devices);
     if (!rail.is_ok()) {
       if (role != RailSlot::Role::spare) return rail.status();
       log().write(PIRN_LOG_WARN, "%s is no spare: %s", nics_[index].name.c_str(), rail.error().text.c_str());
@@ -99,8 +102,10 @@ Endpoint::~Endpoint() {
     guard.unlock();
     leave_neighbours(*this);
     driver_.relock(guard);
-    if (!copies_.finish(ns_per_s))
+    if (!copies_.finish(ns_per_s)) {
       log().write(PIRN_LOG_ERROR, "a device does not finish copies of this endpoint: it may still touch their memory");
+      sharing_->keep_mappings();
+    }
     staging_.finish(ns_per_s);
     for (auto &rail : rails_)
       if (engine_.busy()) engine_.reset_rail(*rail);

@@ -9,6 +9,7 @@
 #include "core/context.h"
 #include "core/control.h"
 #include "core/copies.h"
+#include "core/direct.h"
 #include "core/driver.h"
 #include "core/engine.h"
 #include "core/health.h"
@@ -140,6 +141,7 @@ class Endpoint {
   Copies &copies() { return copies_; }
   Sharing &sharing() { return *sharing_; }
   Staging &staging() { return staging_; }
+  Direct &direct() { return direct_; }
   Context &context() { return context_; }
   const device::Device *device() const { return demand_.device; }  // nullptr: host memory
   Control &control() { return control_; }
@@ -229,6 +231,7 @@ class Endpoint {
   Copies copies_;
   Triggers triggers_;
   Staging staging_;
+  Direct direct_;
   Control control_;
   Health health_;
   Paths paths_;

@@ -20,15 +20,19 @@ static std::string load(uint64_t pieces, uint64_t bytes) {
 }
 
 std::string Endpoint::explain_rail(RailSlot &rail, uint64_t now) {
-  uint64_t pieces = 0;
-  rail.each_in_flight([&](const Piece &) { ++pieces; });
+  uint64_t pieces = 0, bytes = 0;
+  rail.each_in_flight([&](const Piece &piece) {
+    ++pieces;
+    bytes += piece.bytes;
+  });
   const std::string state =
-      rail.open() ? "open, " + load(pieces, rail.backlog)
+      rail.open() ? "open, " + load(pieces, bytes)
                   : text("out of order for %s: %s; opened again %s", ago(rail.closed_at(), now).c_str(),
                          rail.trouble().c_str(), when(rail.retry_at(), now).c_str());
   return text("rail %u: %s (%s, %s%s): %s\n", rail.index(), rail.name().c_str(),
               rail.fabric().printable_address().c_str(), speed_text(rail.link_speed()).c_str(),
-              rail.far() ? ", far: memory is registered there when first carried" : "", state.c_str());
+              rail.far() ? ", far: memory is registered there when first carried" : "",
+              (state + "; device memory: " + direct_.explain(rail)).c_str());
 }
 
 static std::string memory_of_rails(const Rails &rails) {
@@ -89,7 +93,7 @@ std::string Endpoint::explain_path(const Peer &peer, size_t index, uint64_t now)
   else if (!peer.live()) state = text("not in use: the peer is %s", peer_state_name(peer.state));
   else if (peer.state == PIRN_PEER_CONNECTING) state = "waits for the peer's answer";
   else if (!paths_.in_use(peer, path)) state = "ready, but not needed: " + std::string(path.spares > 0 ? "one with fewer spares works" : "the rail's own path works");
-  else state = "in use, " + load(path.outstanding, path.backlog);
+  else state = (path.stuck ? "in use, stuck, " : "in use, ") + load(path.outstanding, path.backlog);
   state += text(", moved %llu bytes", static_cast<unsigned long long>(path.moved));
   if (peer.live() && index == paths_.control(peer)) state += ", control frames and notifications go here";
   return text("path fabric: rail %u %s (%s) to remote rail %u (%s)%s: %s\n", rail.index(), rail.name().c_str(),
@@ -145,7 +149,8 @@ std::string Endpoint::explain(Peer &peer) {
               static_cast<unsigned long long>(memory_of_peer(peer)), static_cast<unsigned long long>(under_way >> 10));
   out += peer.metadata.process == process() ? "path self: used, the peer is in this process\n"
                                             : "path ipc: " + sharing_->explain(peer) + "\n";
-  out += "device memory over the fabric: staged through host memory: " + staging_.explain(peer) + "\n";
+  out += "device memory over the fabric: " + direct_.explain(peer) + "staged through host memory, as by rings: " +
+         staging_.explain(peer) + "\n";
   return out + providers;
 }
 

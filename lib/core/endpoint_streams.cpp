@@ -28,7 +28,7 @@ Status Endpoint::make_ready(Driver::Guard &guard, Prepared &prepared, const Tran
     return fail(PIRN_ERR_TIMEOUT, "windows of peer %s do not open in time", prepared.peer->address.c_str());
   probe.route = route.value();
   if (probe.direct()) return copies_.make_ready(probe);
-  if (probe.route != Route::staged) return Status::ok();
+  if (!by_parts(probe.route)) return Status::ok();
   Status ready;
   const uint64_t now = now_ns();
   driver_.wait(guard, deadline > now ? deadline - now : 0,

@@ -280,9 +280,12 @@ void Endpoint::fill(const Op &op, pirn_result *result) const {
   result->provider_error = op.provider_error;
   const bool none = op.route == Route::unknown && op.kind != OpKind::notify;  // notifications travel over the fabric
   copy_text(result->path, sizeof(result->path), none ? "" : route_name(op.route));
-  if (op.rail != UINT16_MAX) {
+  if (op.route == Route::device_ring || op.route == Route::host_ring) {
+    copy_text(result->rail, sizeof(result->rail), op.route == Route::device_ring ? "device ring" : "host ring");
+  } else if (op.rail != UINT16_MAX) {
     RailSlot &rail = *rails_[op.rail];
     if (op.route == Route::staged) copy_text(result->rail, sizeof(result->rail), rail.name() + ", staged");
+    else if (op.route == Route::registered) copy_text(result->rail, sizeof(result->rail), rail.name() + ", direct");
     else if (rail.spare()) copy_text(result->rail, sizeof(result->rail), rail.name());
     else copy_text(result->rail, sizeof(result->rail), rail.fabric().name());
   }

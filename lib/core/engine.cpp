@@ -87,8 +87,8 @@ bool Engine::issue(Op &op) {
   if (op.phase != OpPhase::moving) return true;
   if (!may_issue(op, *op.peer)) return false;
   if (op.route == Route::unknown && !decide(op)) return op.phase != OpPhase::moving;
-  if (op.route != Route::fabric)
-    return op.route == Route::staged ? endpoint_.staging().begin(op) : endpoint_.copies().issue(op);
+  if (by_parts(op.route)) return endpoint_.staging().begin(op);
+  if (op.direct()) return endpoint_.copies().issue(op);
   if (alone(op)) op.peer->exclusive = &op;
   while (!op.fully_issued()) {
     switch (issue_one(op)) {
@@ -97,12 +97,40 @@ bool Engine::issue(Op &op) {
       case Step::wait:
       case Step::refused:
       case Step::unready:
-        return false;
+        return op.route == Route::registered && stranded(op);
       case Step::ended:
         return true;
     }
   }
   return true;
+}
+
+// Of a transfer that no path takes now and that has nothing in flight. If none is left that both ends are registered with,
+// it starts over through host memory, or ends: true then.
+bool Engine::stranded(Op &op) {
+  constexpr uint32_t few = 64;
+  constexpr uint64_t pause = 10 * ns_per_ms;
+  if (op.outstanding > 0 || (op.count > few && coarse_ns() < op.looked_at + pause)) return false;
+  op.looked_at = coarse_ns();
+  auto route = endpoint_.direct().route(op);
+  if (route.is_ok() && route.value() != Route::staged) return false;
+  Status status = route.status();
+  if (status.is_ok() && op.prepared && op.prepared->triggers > 0)
+    status = fail(PIRN_ERR_IO, "no rail is left that both ends are registered with, and while a stream waits nothing else "
+                               "can be made ready");
+  if (!status.is_ok()) {
+    end(op, status.code, status.text);
+    return true;
+  }
+  endpoint_.log().write(PIRN_LOG_INFO, "peer %s: a transfer of %llu bytes starts over, staged", op.peer->address.c_str(),
+                        static_cast<unsigned long long>(op.total));
+  drop_exclusive(op);
+  op.again.clear();
+  op.cursor = {};
+  op.moved = op.retry_moved = 0;
+  op.rail = UINT16_MAX;
+  op.peer->route = op.route = Route::staged;
+  return endpoint_.staging().begin(op);
 }
 
 // False: a window is not open yet, or the op has ended.
@@ -220,7 +248,7 @@ Engine::Step Engine::issue_on(Op &op, size_t index) {
     if (op.fully_issued() && op.outstanding == 0) data_done(op);
     return Step::again;
   }
-  Piece *piece = rail.acquire();
+  Piece *piece = rail.acquire(path.outstanding);
   if (!piece) return Step::wait;
   piece->op = &op;
   piece->start = range.start;
@@ -247,7 +275,7 @@ Engine::Step Engine::issue_on(Op &op, size_t index) {
   ++op.outstanding;
   op.in_flight += parts.bytes;
   ++peer.outstanding;
-  rail.backlog += parts.bytes;
+  if (!path.stuck) rail.backlog += parts.bytes;
   if (peer.neighbour) peer.neighbour->poke();
   if (op.rail == UINT16_MAX) op.rail = path.local;
   return Step::again;
@@ -257,6 +285,8 @@ void Engine::retire(Piece *piece) {
   Op &op = *piece->op;
   Path &path = op.peer->paths[piece->path];
   RailSlot &rail = *endpoint_.rails()[piece->rail];
+  if (path.stuck) rail.backlog += path.backlog;
+  path.stuck = false;
   rail.backlog -= piece->bytes;
   path.backlog -= piece->bytes;
   --path.outstanding;

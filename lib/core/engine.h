@@ -58,6 +58,7 @@ class Engine {
 
   bool decide(Op &op);  // which way it goes
   bool may_issue(const Op &op, const Peer &peer) const;
+  bool stranded(Op &op);
   bool issue(Op &op);  // true: nothing is left to hand over (or the op has ended)
   Step issue_one(Op &op);
   Step issue_on(Op &op, size_t path);

@@ -90,13 +90,13 @@ void Engine::end(Op &op, pirn_status status, const std::string &text) {
   if (op.phase == OpPhase::notifying) op.peer->mailbox.disown(&op);
   op.phase = OpPhase::draining;
   // Never on the wire: said of the rail that it would have begun with.
-  if (op.rail == UINT16_MAX && op.kind != OpKind::notify && !op.direct()) op.rail = op.peer->paths.front().local;
+  if (op.rail == UINT16_MAX && op.kind != OpKind::notify && !op.within_host()) op.rail = op.peer->paths.front().local;
   op.status = status;
   op.text = text;
   op.again.clear();
   drop_exclusive(op);
   op.pending_link.unlink();
-  if (op.route == Route::staged) endpoint_.staging().ended(op);
+  if (by_parts(op.route)) endpoint_.staging().ended(op);
   // A dead peer's provider reports its pieces by itself within this time; a hung one's never will.
   uint64_t patience = endpoint_.settings().quiet_time * (status == PIRN_ERR_PEER_LOST ? 4 : 1);
   op.drain_deadline = coarse_ns() + patience;
@@ -150,7 +150,7 @@ void Engine::tick(uint64_t now) {
   bool any = false;
   draining_.each([&](Op &op) {
     if (now < op.drain_deadline || op.direct()) return;  // what a device copies ends by itself
-    if (op.route == Route::staged) {  // its parts drain for themselves
+    if (by_parts(op.route)) {  // its parts drain for themselves
       endpoint_.staging().let_go(op);
       settle(op);
       return;

@@ -8,6 +8,7 @@
 namespace pirn::core {
 
 using ull = unsigned long long;
+using wire::SlotMemory;
 
 Loans::~Loans() {
   // A device that still copies, a second after the endpoint began to close, keeps its slots.
@@ -15,24 +16,53 @@ Loans::~Loans() {
     if (loan.jobs == 0) rings_.give_back(loan.ring);
 }
 
-Loans::Loan *Loans::find(const Peer &peer) {
-  auto found = std::find_if(loans_.begin(), loans_.end(), [&](const Loan &loan) { return loan.peer == &peer; });
+Loans::Loan *Loans::find(const Peer &peer, uint64_t slots) {
+  auto found = std::find_if(loans_.begin(), loans_.end(), [&](const Loan &loan) {
+    return loan.peer == &peer && (slots ? loan.window->blob.window == slots : loan.ring.kind != Ring::Kind::device);
+  });
   return found == loans_.end() ? nullptr : &*found;
 }
 
-Result<Loans::Loan *> Loans::lend(Peer &peer, const device::Operations &table) {
-  if (Loan *known = find(peer)) return known;
-  auto ring = rings_.take(table);
+Loans::Loan *Loans::on_device(const Peer &peer, const Home &device) {
+  auto found = std::find_if(loans_.begin(), loans_.end(), [&](const Loan &loan) {
+    return loan.peer == &peer && loan.ring.kind == Ring::Kind::device && loan.ring.table == device.table &&
+           loan.ring.allocation.device == device.device;
+  });
+  return found == loans_.end() ? nullptr : &*found;
+}
+
+Result<Ring> Loans::make(const Peer &peer, SlotMemory memory, const Home &device) {
+  const bool can_map = endpoint_.sharing().can_map(peer);
+  const std::string &rings = endpoint_.settings().rings;
+  if (memory == SlotMemory::device) {
+    if (!can_map) return fail(PIRN_ERR_UNAVAILABLE, "the peer is no other process of this host");
+    if (rings != "auto" && rings != "device") return fail(PIRN_ERR_UNAVAILABLE, "PIRN_RINGS=%s", rings.c_str());
+    return rings_.make_on(device);
+  }
+  if (can_map && (rings == "auto" || rings == "host") && (peer.metadata.features & wire::feature_rings)) {
+    auto shared = rings_.make_shared(*device.table);
+    if (shared.is_ok()) return shared;
+    endpoint_.log().write(PIRN_LOG_INFO, "%s is lent slots that it cannot map: %s", peer.address.c_str(),
+                          shared.error().text.c_str());
+  }
+  return rings_.take(*device.table);
+}
+
+Result<Loans::Loan *> Loans::lend(Peer &peer, SlotMemory memory, const Home &device) {
+  const bool is_device = memory == SlotMemory::device;
+  if (Loan *known = is_device ? on_device(peer, device) : find(peer, 0)) return known;
+  auto ring = make(peer, memory, device);
   if (!ring.is_ok()) return ring.status();
   Loan loan;
   loan.peer = &peer;
   loan.ring = ring.value();
-  loan.in_use.resize(rings_.slots());
-  auto region = endpoint_.memory().add(&endpoint_, loan.ring.address, rings_.bytes(), Home{});
+  loan.in_use.resize(loan.ring.slots);
+  const uint64_t bytes = loan.ring.bytes();
+  auto region = endpoint_.memory().add(&endpoint_, loan.ring.address, bytes, is_device ? device : Home{});
   Status status = region.status();
   if (status.is_ok()) {
     loan.region = region.value();
-    auto window = endpoint_.memory().advertise(loan.region, 0, rings_.bytes(), PIRN_ACCESS_READ | PIRN_ACCESS_WRITE);
+    auto window = endpoint_.memory().advertise(loan.region, 0, bytes, PIRN_ACCESS_READ | PIRN_ACCESS_WRITE);
     status = window.status();
     if (status.is_ok()) loan.window = window.value();
     else (void)endpoint_.memory().remove(loan.region);
@@ -56,16 +86,17 @@ void Loans::wanted(Peer &peer, const wire::StageWant &want) {
     status = fail(PIRN_ERR_INVALID, "window %llu is host memory, which needs no slots", static_cast<ull>(want.window));
   } else {
     const Home &home = window->region->memory->home;
-    auto loan = lend(peer, *home.table);
+    auto loan = lend(peer, want.memory, home);
     status = loan.status();
     for (const bool to_device : {true, false})
-      if (status.is_ok()) status = copies_.make_ready(home, to_device, rings_.slots());
+      if (status.is_ok()) status = copies_.make_ready(home, to_device, loan.value()->ring.slots);
     if (status.is_ok()) {
-      lent.slots = rings_.slots();
-      lent.slot_bytes = rings_.slot_bytes();
+      lent.slots = loan.value()->ring.slots;
+      lent.slot_bytes = loan.value()->ring.slot_bytes;
       lent.blob = wire::encode_window(loan.value()->window->blob);
     }
   }
+  if (want.memory == SlotMemory::device) lent.window = want.window;
   lent.status = status.code;
   lent.reason = status.text;
   if (!status.is_ok())
@@ -78,7 +109,9 @@ Result<Advertised *> Loans::check(const Loan &loan, const wire::StageMove &move)
   const ull id = move.window;
   if (!window || window->withdrawing || window->importers.count(loan.peer) == 0)
     return fail(PIRN_ERR_WINDOW_GONE, "window %llu is withdrawn, or was not opened to this peer", id);
-  if (!window->region->memory->home.table || window->region->memory->home.table != loan.ring.table)
+  const Home &home = window->region->memory->home;
+  const bool other_device = loan.ring.kind == Ring::Kind::device && home.device != loan.ring.allocation.device;
+  if (!home.table || home.table != loan.ring.table || other_device)
     return fail(PIRN_ERR_INVALID, "window %llu is not on a device that the slots are for", id);
   const uint32_t right = move.to_window ? PIRN_ACCESS_WRITE : PIRN_ACCESS_READ;
   if (!(window->blob.access & right))
@@ -93,8 +126,8 @@ Result<Advertised *> Loans::check(const Loan &loan, const wire::StageMove &move)
                   static_cast<ull>(window->blob.length));
     total += part.length;
   }
-  if (total > rings_.slot_bytes())
-    return fail(PIRN_ERR_RANGE, "%llu bytes do not fit a slot of %u", static_cast<ull>(total), rings_.slot_bytes());
+  if (total > loan.ring.slot_bytes)
+    return fail(PIRN_ERR_RANGE, "%llu bytes do not fit a slot of %u", static_cast<ull>(total), loan.ring.slot_bytes);
   return window;
 }
 
@@ -104,7 +137,7 @@ Status Loans::start(Loan &loan, const wire::StageMove &move) {
   const Advertised &window = *checked.value();
   std::vector<device::Block> blocks;
   blocks.reserve(move.parts.size());
-  std::byte *slot = loan.ring.address + static_cast<uint64_t>(move.slot) * rings_.slot_bytes();
+  std::byte *slot = loan.ring.address + static_cast<uint64_t>(move.slot) * loan.ring.slot_bytes;
   for (const wire::StagePart &part : move.parts) {
     std::byte *there = window.address + part.offset;
     blocks.push_back({move.to_window ? there : slot, move.to_window ? slot : there, part.length, 0});
@@ -119,7 +152,7 @@ Status Loans::start(Loan &loan, const wire::StageMove &move) {
 }
 
 void Loans::move(Peer &peer, const wire::StageMove &move) {
-  Loan *loan = find(peer);
+  Loan *loan = find(peer, move.slots);
   Status status = loan ? start(*loan, move) : fail(PIRN_ERR_INVALID, "no slots are lent to this peer");
   if (!status.is_ok()) answer(peer, move.request, status);
 }
@@ -152,13 +185,21 @@ size_t Loans::progress() {
 }
 
 void Loans::take_back(Loan &loan) {
+  endpoint_.sharing().withdrawn(*loan.window);
   endpoint_.memory().erase(loan.window);
   (void)endpoint_.memory().remove(loan.region);
   rings_.give_back(loan.ring);
 }
 
 void Loans::ended(Peer &peer) {
-  if (Loan *loan = find(peer)) loan->peer = nullptr;
+  for (Loan &loan : loans_)
+    if (loan.peer == &peer) loan.peer = nullptr;
+}
+
+bool Loans::closed(Peer &peer, uint64_t window) {
+  Loan *loan = window ? find(peer, window) : nullptr;
+  if (loan) loan->peer = nullptr;
+  return loan != nullptr;
 }
 
 bool Loans::busy(uint64_t window) const {
@@ -170,8 +211,22 @@ bool Loans::active() const {
 }
 
 uint32_t Loans::slots_of(const Peer &peer) const {
-  const bool any = std::any_of(loans_.begin(), loans_.end(), [&](const Loan &loan) { return loan.peer == &peer; });
-  return any ? rings_.slots() : 0;
+  uint32_t slots = 0;
+  for (const Loan &loan : loans_)
+    if (loan.peer == &peer) slots += loan.ring.slots;
+  return slots;
+}
+
+std::string Loans::explain(const Peer &peer) const {
+  std::string out;
+  for (const Loan &loan : loans_) {
+    if (loan.peer != &peer) continue;
+    const Ring &ring = loan.ring;
+    out += text(", %u slots of %u bytes", ring.slots, ring.slot_bytes);
+    if (ring.kind == Ring::Kind::device) out += text(" on %s:%u", ring.table->name, ring.allocation.device);
+    out += " are lent to it";
+  }
+  return out;
 }
 
 }  // namespace pirn::core

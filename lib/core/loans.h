@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The owner's side of staging: lends each peer that uses our windows on devices a ring of slots, open to it by RMA, and
-// copies between them and those windows on its demand, having checked window, rights and bounds. wire/stage.h has the
-// frames. Called under the endpoint's lock; nothing here waits.
+// The owner's side of staging: lends each peer that uses our windows on devices a ring of slots in host memory, open to it
+// by RMA, and mapped by it if it is a process of this host; the latter also rings on those devices. Copies between slots and
+// windows on its demand, having checked window, rights and bounds. wire/stage.h has the frames. A ring that another process
+// could map is never lent a second time. Called under the endpoint's lock; nothing here waits.
 #pragma once
 
 #include "core/memory.h"
@@ -9,6 +10,7 @@
 #include "wire/stage.h"
 
 #include <list>
+#include <string>
 #include <vector>
 
 namespace pirn::core {
@@ -22,15 +24,17 @@ class Loans {
   void wanted(Peer &peer, const wire::StageWant &want);
   void move(Peer &peer, const wire::StageMove &move);
   void ended(Peer &peer);  // it is lost or closed: takes its slots back when the last copy is over
+  bool closed(Peer &peer, uint64_t window);  // it has: if that was of slots, takes them back likewise, and true
 
   bool busy(uint64_t window) const;  // copies from or to it are under way
   bool active() const;
   size_t progress();
   uint32_t slots_of(const Peer &peer) const;  // lent to it
+  std::string explain(const Peer &peer) const;
 
  private:
   struct Loan {
-    Peer *peer = nullptr;  // nullptr: it has ended
+    Peer *peer = nullptr;  // nullptr: it has ended, or closed the slots
     Ring ring;
     Region *region = nullptr;
     Advertised *window = nullptr;
@@ -45,8 +49,10 @@ class Loans {
     uint32_t slot = 0;
   };
 
-  Loan *find(const Peer &peer);
-  Result<Loan *> lend(Peer &peer, const device::Operations &table);
+  Loan *find(const Peer &peer, uint64_t slots);  // 0: in host memory
+  Loan *on_device(const Peer &peer, const Home &device);
+  Result<Ring> make(const Peer &peer, wire::SlotMemory memory, const Home &device);
+  Result<Loan *> lend(Peer &peer, wire::SlotMemory memory, const Home &device);
   Status start(Loan &loan, const wire::StageMove &move);
   Result<Advertised *> check(const Loan &loan, const wire::StageMove &move) const;
   void answer(Peer &peer, uint64_t request, const Status &status);

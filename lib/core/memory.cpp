@@ -3,6 +3,9 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "core/direct.h"
+
+#include <algorithm>
 
 namespace pirn::core {
 
@@ -19,13 +22,23 @@ Memory::~Memory() {
   for (Region *region : regions_) delete region;
 }
 
-// On all near rails, or on none; device memory on none.
-Status Memory::register_near(void *address, uint64_t length, uint32_t access, const Home &home,
+// What rails are told of device memory, if one takes it.
+void Memory::describe(LocalMemory &memory) {
+  const bool any = std::any_of(rails_.begin(), rails_.end(),
+                               [](const auto &rail) { return rail->fabric().takes_device_memory().is_ok(); });
+  if (any && memory.home.table) memory.device = describe_device_memory(memory.home, memory.address, memory.length);
+}
+
+// On all near rails, or on none; device memory on those that take it.
+Status Memory::register_near(void *address, uint64_t length, uint32_t access, const LocalMemory &memory,
                              std::vector<OnRail> *out) {
   out->resize(rails_.size());
-  if (home.table) return Status::ok();
   for (size_t i = 0; i < rails_.size(); ++i) {
     if (rails_[i]->far()) continue;
+    if (memory.home.table) {
+      (void)reach((*out)[i], i, address, length, access, memory);
+      continue;
+    }
     auto made = rails_[i]->fabric().register_memory(address, length, access);
     if (!made.is_ok()) {
       deregister_all(*out);
@@ -40,17 +53,25 @@ void Memory::deregister_all(const std::vector<OnRail> &registrations) {
   for (size_t i = 0; i < registrations.size(); ++i) rails_[i]->fabric().deregister(registrations[i].registration);
 }
 
-bool Memory::reach(OnRail &there, size_t rail, void *address, uint64_t length, uint32_t access) {
+bool Memory::reach(OnRail &there, size_t rail, void *address, uint64_t length, uint32_t access,
+                   const LocalMemory &memory) {
   constexpr uint64_t retry_after = ns_per_s;
   if (there.registration) return true;
   const uint64_t now = coarse_ns();
-  if (now < there.retry_at) return false;
-  auto made = rails_[rail]->fabric().register_memory(address, length, access);
+  const bool on_device = memory.home.table != nullptr;
+  if (now < there.retry_at || (on_device && !memory.device)) return false;
+  if (on_device && !rails_[rail]->fabric().takes_device_memory().is_ok()) return false;
+  auto made = rails_[rail]->fabric().register_memory(address, length, access, memory.device);
   if (made.is_ok()) {
     there.registration = made.value();
     return true;
   }
   there.retry_at = now + retry_after;
+  if (on_device) {
+    if (there.why != made.error().text) log_.write(PIRN_LOG_INFO, "rail %zu: %s", rail, made.error().text.c_str());
+    there.why = made.error().text;
+    return false;
+  }
   log_.write(PIRN_LOG_WARN, "rail %zu is far and carries nothing of %llu bytes at %p: %s", rail,
              static_cast<unsigned long long>(length), address, made.error().text.c_str());
   return false;
@@ -59,7 +80,7 @@ bool Memory::reach(OnRail &there, size_t rail, void *address, uint64_t length, u
 bool Memory::reach(Advertised &window, size_t rail) {
   OnRail &there = window.rails[rail];
   if (there.registration) return true;
-  if (window.blob.on_device || !reach(there, rail, window.address, window.blob.length, window.blob.access)) return false;
+  if (!reach(there, rail, window.address, window.blob.length, window.blob.access, *window.region->memory)) return false;
   window.keys[rail] = key_of(window, rail);
   return true;
 }
@@ -86,7 +107,8 @@ Result<Region *> Memory::add(Endpoint *endpoint, void *address, uint64_t length,
     memory->address = static_cast<std::byte *>(address);
     memory->length = length;
     memory->home = home;
-    Status status = register_near(address, length, 0, home, &memory->rails);
+    describe(*memory);
+    Status status = register_near(address, length, 0, *memory, &memory->rails);
     if (!status.is_ok()) return status;
     found = local_.emplace(Range{address, length}, std::move(memory)).first;
   }
@@ -119,7 +141,7 @@ Result<Advertised *> Memory::advertise(Region *region, uint64_t offset, uint64_t
   auto window = std::make_unique<Advertised>();
   window->address = region->address() + offset;
   const Home &home = region->memory->home;
-  Status status = register_near(window->address, length, access, home, &window->rails);
+  Status status = register_near(window->address, length, access, *region->memory, &window->rails);
   if (!status.is_ok()) return status;
   window->region = region;
   window->blob.instance = instance_;

@@ -29,14 +29,16 @@ struct Peer;
 struct OnRail {
   fabric::Registration *registration = nullptr;  // nullptr: not yet, or refused
   uint64_t retry_at = 0;                         // refused: not tried again before
+  std::string why;                               // device memory was refused
 };
 
-// Registrations for local use, shared by the regions of the same range. Device memory has none: a provider would take it
-// for host memory.
+// Registrations for local use, shared by the regions of the same range. Device memory has them on those rails that take it
+// as what it is.
 struct LocalMemory {
   std::byte *address = nullptr;
   uint64_t length = 0;
   Home home;
+  std::shared_ptr<const fabric::DeviceMemory> device;  // what rails are told of it, if one takes device memory
   std::vector<OnRail> rails;
   uint32_t regions = 0;
   bool pin_tried = false;
@@ -103,8 +105,7 @@ class Memory {
   Status remove(Region *region);
   // Registers on that rail now unless it is done; false: refused, perhaps a moment ago.
   bool reach(LocalMemory &memory, size_t rail) {
-    return memory.rails[rail].registration ||
-           (!memory.home.table && reach(memory.rails[rail], rail, memory.address, memory.length, 0));
+    return memory.rails[rail].registration || reach(memory.rails[rail], rail, memory.address, memory.length, 0, memory);
   }
   bool reach(Advertised &window, size_t rail);
   // Page-locks host memory for a device, once; false: that cannot be done, and copies of it hold up their caller.
@@ -122,8 +123,10 @@ class Memory {
 
  private:
   using Range = std::pair<void *, uint64_t>;
-  Status register_near(void *address, uint64_t length, uint32_t access, const Home &home, std::vector<OnRail> *out);
-  bool reach(OnRail &there, size_t rail, void *address, uint64_t length, uint32_t access);
+  Status register_near(void *address, uint64_t length, uint32_t access, const LocalMemory &memory,
+                       std::vector<OnRail> *out);
+  bool reach(OnRail &there, size_t rail, void *address, uint64_t length, uint32_t access, const LocalMemory &memory);
+  void describe(LocalMemory &memory);
   wire::WindowBlob::RailKey key_of(const Advertised &window, size_t rail) const;
   void drop(LocalMemory &memory);
   void take_back(const Advertised &window);  // from everyone who could reach it

@@ -89,6 +89,7 @@ struct Op {
   uint8_t retries = 0;  // times of trouble in a row, without a byte moved in between
   uint32_t retry_episode = 0;
   uint64_t retry_moved = 0;  // what had moved at the last of them
+  uint64_t looked_at = 0;    // registered: whether a path is left, coarse clock
   Peer *peer = nullptr;
   StagedPart *part = nullptr;  // of a staged transfer, which this moves (staging.h); such an op is in no pool
 
@@ -123,7 +124,8 @@ struct Op {
   Link<Op> draining_link;  // endpoint: waiting for quiet
 
   pirn_transfer id() const { return (static_cast<uint64_t>(generation) << 32) | slot; }
-  bool direct() const { return route == Route::self || route == Route::ipc; }  // not over the fabric
+  bool direct() const { return route == Route::self || route == Route::ipc; }  // core/copies moves it
+  bool within_host() const { return direct() || route == Route::device_ring || route == Route::host_ring; }
   bool terminal() const { return phase == OpPhase::done; }
   bool fully_issued() const { return cursor.element == count && again.empty(); }
 

@@ -128,8 +128,8 @@ size_t Paths::choose(const Peer &peer, const Op &op, uint64_t refused) const {
   uint64_t limit = backlog_limit(op.piece_bytes), fastest = 0;
   auto takes = [&](const Path &path) {
     const RailSlot &rail = *endpoint_.rails()[path.local];
-    return path.unannounced == 0 && !rail.full() &&
-           (small || has_room(rail.backlog, bytes, limit, rail.link_speed(), fastest));
+    return path.unannounced == 0 && rail.takes(path.outstanding) &&
+           (small || (!path.stuck && has_room(rail.backlog, bytes, limit, rail.link_speed(), fastest)));
   };
   if (peer.pairs == 1 && (count == 1 || !peer.paths.front().paused)) return refused == 0 && takes(peer.paths.front()) ? 0 : none;
   if (!small) {
@@ -329,7 +329,16 @@ bool Paths::mute(const Path &path, uint64_t now) {
   return !works;
 }
 
+void Paths::look_for_stuck(Peer &peer, uint64_t now) {
+  for (Path &path : peer.paths) {
+    if (path.stuck || path.outstanding == 0 || now < path.moved_at + stuck_after) continue;
+    path.stuck = true;
+    endpoint_.rails()[path.local]->backlog -= path.backlog;
+  }
+}
+
 void Paths::tick(Peer &peer, uint64_t now) {
+  look_for_stuck(peer, now);
   if (peer.paths.size() == 1) return;
   const bool spares = spares_wanted(peer, now);
   for (size_t i = 0; i < peer.paths.size() && peer.live(); ++i) {

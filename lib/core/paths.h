@@ -73,6 +73,7 @@ class Paths {
   void add_candidate(Peer &peer, const KnownAddress &known, std::string why);
   void probe(Peer &peer, size_t path, uint64_t now);
   bool may_be_reached(const Peer &peer) const;  // through a spare, although no path is in use
+  void look_for_stuck(Peer &peer, uint64_t now);
   bool stalled(const Peer &peer, size_t path, uint64_t now) const;
   bool mute(const Path &path, uint64_t now);
 

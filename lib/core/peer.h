@@ -25,6 +25,7 @@ struct Path {
   fabric::FabricAddress address = 0;
   uint32_t outstanding = 0;  // pieces in flight
   uint64_t backlog = 0;      // their bytes
+  bool stuck = false;        // nothing of it completes: its backlog is not in its rail's (scheduler.h)
   uint64_t moved = 0;        // bytes of completed pieces
   uint32_t unannounced = 0;  // changes of the local rail's address that the peer has not confirmed
   uint64_t moved_at = 0;     // when a piece completed last, or the first of those in flight was posted
@@ -85,6 +86,7 @@ struct Peer {
   uint32_t own_epoch = 0;
   uint32_t remote_epoch = 0;   // 0: no frame seen yet
   uint64_t epoch_session = 0;  // number of the latest session that it was seen in
+  bool epoch_settled = false;  // seen in more than greetings
 
   uint64_t handles = 0;        // held by the application
   uint64_t op_references = 0;  // transfers not yet released

@@ -8,8 +8,9 @@
 namespace pirn::core {
 
 Result<std::unique_ptr<RailSlot>> RailSlot::open(uint16_t index, const fabric::Nic &nic, Role role,
-                                                 const fabric::Calls &calls, const Log &log, const Settings &settings) {
-  auto opened = fabric::Rail::open(nic, calls, log, settings.max_in_flight);
+                                                 const fabric::Calls &calls, const Log &log, const Settings &settings,
+                                                 const char *without_devices) {
+  auto opened = fabric::Rail::open(nic, calls, log, settings.max_in_flight, without_devices);
   if (!opened.is_ok()) return opened.status();
   std::unique_ptr<RailSlot> slot(new RailSlot);
   slot->index_ = index;
@@ -26,6 +27,7 @@ Result<std::unique_ptr<RailSlot>> RailSlot::open(uint16_t index, const fabric::N
     slot->pieces_[i].next = slot->free_;
     slot->free_ = &slot->pieces_[i];
   }
+  slot->free_count_ = slot->piece_count_;
 
   auto sends = static_cast<size_t>(std::min<size_t>(send_buffers, (depth + 1) / 2));
   size_t count = sends + std::min<size_t>(settings.control_buffers, slot->limits_.receive_depth);
@@ -64,10 +66,11 @@ void RailSlot::close_for_now(const std::string &why, uint64_t now) {
   trouble_ = why;
 }
 
-Piece *RailSlot::acquire() {
+Piece *RailSlot::acquire(uint32_t held) {
+  if (!takes(held)) return nullptr;
   Piece *piece = free_;
-  if (!piece) return nullptr;
   free_ = piece->next;
+  --free_count_;
   piece->next = nullptr;
   piece->in_flight = true;
   return piece;
@@ -78,6 +81,7 @@ void RailSlot::release(Piece *piece) {
   piece->op = nullptr;
   piece->next = free_;
   free_ = piece;
+  ++free_count_;
 }
 
 bool RailSlot::in_flight_to(fabric::FabricAddress address) {
@@ -111,8 +115,8 @@ void RailSlot::forget_buffers() {
   }
 }
 
-ControlBuffer *RailSlot::take_send_buffer() {
-  if (free_sends_.empty()) return nullptr;
+ControlBuffer *RailSlot::take_send_buffer(uint32_t held) {
+  if (!may_take(held, free_sends_.size())) return nullptr;
   ControlBuffer *buffer = free_sends_.back();
   free_sends_.pop_back();
   return buffer;

@@ -5,6 +5,7 @@
 
 #include "base/settings.h"
 #include "core/op.h"
+#include "core/scheduler.h"
 #include "fabric/rail.h"
 #include "wire/frame.h"
 
@@ -33,7 +34,8 @@ class RailSlot {
   enum class Role : uint8_t { near, far, spare };
 
   static Result<std::unique_ptr<RailSlot>> open(uint16_t index, const fabric::Nic &nic, Role role,
-                                                const fabric::Calls &calls, const Log &log, const Settings &settings);
+                                                const fabric::Calls &calls, const Log &log, const Settings &settings,
+                                                const char *without_devices);
   ~RailSlot();
 
   fabric::Rail &fabric() { return *fabric_; }
@@ -49,10 +51,10 @@ class RailSlot {
            buffers_.capacity() * (sizeof(ControlBuffer) + sizeof(void *));
   }
 
-  // Pieces. acquire() returns nullptr when the rail's depth is used up.
-  Piece *acquire();
+  // Pieces, to one who holds `held` of them (may_take). acquire() returns nullptr if he gets no more now.
+  Piece *acquire(uint32_t held);
   void release(Piece *piece);
-  bool full() const { return free_ == nullptr; }
+  bool takes(uint32_t held) const { return may_take(held, free_count_); }
   // Gives an inserted address back: at once, or in a later drop_retired() if something is in flight to it.
   void retire(fabric::FabricAddress address);
   void drop_retired();
@@ -61,7 +63,7 @@ class RailSlot {
     for (uint32_t i = 0; i < piece_count_; ++i)
       if (pieces_[i].in_flight) visit(pieces_[i]);
   }
-  uint64_t backlog = 0;  // bytes in flight
+  uint64_t backlog = 0;  // bytes in flight, those of stuck paths excepted
 
   // False after a reset that failed, until one succeeds.
   bool open() const { return retry_at_ == 0; }
@@ -72,8 +74,8 @@ class RailSlot {
   uint64_t closed_at() const { return closed_at_; }
   uint64_t retry_at() const { return retry_at_; }
 
-  // A buffer for one control frame: nullptr when all are in flight.
-  ControlBuffer *take_send_buffer();
+  // A buffer for one control frame, to one who holds `held` of them (may_take); or nullptr.
+  ControlBuffer *take_send_buffer(uint32_t held);
   void give_back(ControlBuffer *buffer) {
     buffer->posted = false;
     free_sends_.push_back(buffer);
@@ -113,6 +115,7 @@ class RailSlot {
   std::unique_ptr<Piece[]> pieces_;
   uint32_t piece_count_ = 0;
   Piece *free_ = nullptr;
+  uint32_t free_count_ = 0;
   std::vector<std::byte> slab_;  // control buffers: sends first, then receives
   std::vector<ControlBuffer> buffers_;
   std::vector<ControlBuffer *> free_sends_;

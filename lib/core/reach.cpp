@@ -34,7 +34,9 @@ Offers &offers() {
 const char *route_name(Route route) {
   switch (route) {
     case Route::self: return "self";
-    case Route::ipc: return "ipc";
+    case Route::ipc:
+    case Route::device_ring:
+    case Route::host_ring: return "ipc";
     default: return "fabric";
   }
 }

@@ -21,12 +21,19 @@ namespace pirn::core {
 enum class Route : uint8_t {
   unknown,  // not decided yet
   fabric,
+  registered,  // over the fabric from or into device memory, by rails that both ends are registered with
   staged,  // over the fabric, through host memory of the library's own at each end that is on a device
   self,  // the peer is in this process
   ipc,   // the peer is in another process of this host, which shares its memory
+  device_ring,  // as ipc, in parts through slots on the window's device that its owner lends
+  host_ring,    // the same through slots in host memory that both processes map
 };
-const char *route_name(Route route);  // staged is "fabric", too
+const char *route_name(Route route);  // registered and staged are "fabric", too, and rings are "ipc"
 Route route_named(const std::string &name);  // unknown: none of them
+// core/staging moves it, in parts.
+inline bool by_parts(Route route) {
+  return route == Route::staged || route == Route::device_ring || route == Route::host_ring;
+}
 
 // Whose copy engine moves the bytes at an address. Host memory has none: the processor does.
 struct Home {
@@ -58,6 +65,8 @@ struct Reach {
   Home home;
   std::shared_ptr<Lease> lease;  // self only
   std::string why;               // why no nearer way was taken, or by what it is mapped; for people
+  // Host memory of another process: whether it is page-locked here, so that devices copy it while nobody waits.
+  enum class Pages : uint8_t { untried, locked, not_locked } pages = Pages::untried;
 };
 
 // A window of another process, as copies of memory at `near` reach it.

@@ -68,4 +68,12 @@ inline bool has_room(uint64_t backlog, uint64_t bytes, uint64_t limit, uint64_t 
   return backlog == 0 || backlog + bytes <= limit;
 }
 
+// Whether one who holds `held` places of a queue may take one more of the `free` that are left. Everybody may have one.
+// The most that one can hold is three quarters; the more share the queue, the less, and some of it is always left: who
+// never lets go of his places cannot keep others from theirs.
+inline bool may_take(uint32_t held, size_t free) { return free > 0 && (held == 0 || held < 3 * (free - 1)); }
+
+// A path on which nothing has completed for so long, in ns, is stuck: its bytes in flight hold up nobody else.
+constexpr uint64_t stuck_after = 50'000'000;
+
 }  // namespace pirn::core

@@ -67,6 +67,9 @@ void Membership::settle(Peer &peer, const Session &session) {
   }
 }
 
+// Who sends such a frame has heard us, or sends to nobody else. Greetings and pings without news go to whoever answers.
+static bool is_more_than_greeting(const wire::Header &header) { return header.sequence != 0 || header.acknowledged != 0; }
+
 Peer *Membership::receiver(const wire::Header &header) {
   Peer *peer = by_token(header.token);
   if (!peer || !peer->live() || peer->state == PIRN_PEER_CONNECTING) return nullptr;
@@ -74,9 +77,12 @@ Peer *Membership::receiver(const wire::Header &header) {
   if (peer->remote_epoch != header.epoch) {
     // Late, from a peer object that the other side has given up since.
     if (session.number < peer->epoch_session) return nullptr;
-    if (peer->remote_epoch == 0 || peer->mailbox.pristine()) {
+    // The other side may have greeted by a peer object that it had for our predecessor, until it heard that we are new.
+    const bool greeted_only = session.number == peer->epoch_session && !peer->epoch_settled;
+    if (peer->remote_epoch == 0 || peer->mailbox.pristine() || greeted_only) {
       // This session is surely with the other side's present peer object; an earlier one may not be.
       peer->remote_epoch = header.epoch;
+      peer->epoch_settled = false;
       if (session.remote_token != 0) peer->remote_token = session.remote_token;
     } else if (session.number > peer->epoch_session) {
       peer = restart(*peer, Session(session));
@@ -84,12 +90,15 @@ Peer *Membership::receiver(const wire::Header &header) {
       peer->remote_epoch = header.epoch;
       peer->epoch_session = peer->sessions.front().number;
       return peer;
+    } else if (!is_more_than_greeting(header)) {
+      return nullptr;  // late, from the object before
     } else {
       endpoint_.health().lose(*peer, PIRN_PEER_LOST, PIRN_ERR_PEER_LOST, "the peer gave this session up");
       return nullptr;
     }
   }
   peer->epoch_session = std::max(peer->epoch_session, session.number);
+  peer->epoch_settled = peer->epoch_settled || is_more_than_greeting(header);
   confirm(*peer, session);
   return peer;
 }

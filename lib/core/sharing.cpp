@@ -41,9 +41,12 @@ Sharing::Link *Sharing::link_of(local::ConnectionId id) {
 
 // -- As owner
 
+bool Sharing::can_map(const Peer &peer) const {
+  return peer.metadata.process != endpoint_.process() && peer.metadata.host == host_identity() && listening_.is_ok();
+}
+
 local::Secret Sharing::secret_for(Peer &peer, const Advertised &window) {
-  const bool other_process = peer.metadata.process != endpoint_.process();
-  if (!other_process || peer.metadata.host != host_identity() || !listening_.is_ok() || !can_be_shared(window)) return {};
+  if (!can_map(peer) || !can_be_shared(window)) return {};
   Link &link = links_[&peer];
   link.peer = &peer;
   if (link.own == local::Secret{}) random_bytes(link.own.data(), link.own.size());
@@ -88,6 +91,11 @@ void Sharing::withdrawn(const Advertised &window) {
 
 bool Sharing::may_have(const Window &window) const {
   return window.secret != local::Secret{} && window.peer->metadata.process != endpoint_.process();
+}
+
+bool Sharing::linked(const Peer &peer) const {
+  auto found = links_.find(const_cast<Peer *>(&peer));
+  return found != links_.end() && found->second.up;
 }
 
 void Sharing::seek(Window &window, const Home &near) {
@@ -215,6 +223,19 @@ void Sharing::settle(Link &link, size_t index, const Status &status) {
   if (status.is_ok()) imported_[{seek.window, seek.near}] = std::move(seek.imported);
   else imports_.release(&seek.imported);
   endpoint_.engine().wake(*link.peer);
+}
+
+bool Sharing::lock_pages(Window &window, const Home &near) {
+  auto shared = std::find_if(window.shared.begin(), window.shared.end(), [&](const SharedReach &s) { return s.near == near; });
+  auto imported = imported_.find({&window, near});
+  if (!near.table || shared == window.shared.end() || imported == imported_.end()) return false;
+  Reach &reach = shared->reach;
+  if (reach.pages == Reach::Pages::untried) {
+    const Status status = imports_.lock(imported->second, *near.table);
+    reach.pages = status.is_ok() ? Reach::Pages::locked : Reach::Pages::not_locked;
+    reach.why += status.is_ok() ? ", page-locked" : ", not page-locked, so devices copy it slowly: " + status.text;
+  }
+  return reach.pages == Reach::Pages::locked;
 }
 
 void Sharing::gone(local::ConnectionId id, uint64_t allocation) {

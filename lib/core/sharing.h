@@ -41,17 +41,22 @@ class Sharing : public local::Events {
   // -- As owner
   // What a peer must prove to be given this window's memory; zero: it cannot be shared with it.
   local::Secret secret_for(Peer &peer, const Advertised &window);
+  bool can_map(const Peer &peer) const;  // it may be given memory: it says that it is another process of this host
   bool given(const Advertised &window) const;  // somebody was given its memory, which cannot be taken back
   void withdrawn(const Advertised &window);    // nobody uses it any more
 
   // -- As importer
   // Whether a window that its owner has opened may be had.
   bool may_have(const Window &window) const;
+  bool linked(const Peer &peer) const;  // its owner's memory was asked for, and the connection still stands
   // Starts to reach the window for copies of memory at `near`. window.shared has an entry for it afterwards, whose route
   // is unknown until Engine::wake() of the peer.
   void seek(Window &window, const Home &near);
+  // Page-locks our mapping of a window in host memory for the device at `near`, once; false: that cannot be done.
+  bool lock_pages(Window &window, const Home &near);
   void forget(Window &window);  // it is closed or quiet: unmaps it
   void ended(Peer &peer);       // it is lost or closed
+  void keep_mappings() { imports_.keep_all(); }  // for closing, while a device is still at work on some
   std::string explain(const Peer &peer) const;
 
  private:

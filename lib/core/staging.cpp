@@ -16,7 +16,7 @@ using ull = unsigned long long;
 static constexpr size_t most_tried = 64;  // transfers per round of progress that find no free slot
 
 Staging::Staging(Endpoint &endpoint)
-    : endpoint_(endpoint), rings_(endpoint.settings()), loans_(endpoint, rings_, copies_) {}
+    : endpoint_(endpoint), rings_(endpoint.settings()), loans_(endpoint, rings_, copies_), borrowing_(endpoint) {}
 
 Staging::~Staging() {
   if (copies_.in_flight() > 0) return;  // a device hangs, and keeps its slots
@@ -56,81 +56,55 @@ Result<Staging::Own *> Staging::own_for(const device::Operations &table) {
   return &own_.back();
 }
 
-Staging::Lent *Staging::lent_by(const Peer &peer) {
-  auto found = std::find_if(lent_.begin(), lent_.end(), [&](const Lent &lent) {
-    return lent.peer == &peer && lent.state != Lent::State::ended;
-  });
-  return found == lent_.end() ? nullptr : &*found;
+// Slots that the segment's window needs, or nullptr: it is reached itself. AGAIN: not known yet.
+Result<Lent *> Staging::slots_for(const Op &op, const Segment &segment) {
+  const Window &window = *segment.window;
+  if (op.route == Route::staged) return window.blob.on_device ? borrowing_.host(window) : Result<Lent *>(nullptr);
+  const Reach *reach = reach_of(window, segment.region->memory->home);
+  if (reach && reach->route == Route::ipc) return nullptr;
+  return borrowing_.ring(window, segment.region->memory->home);
 }
 
-// What the peer lends, asking it if need be. AGAIN: it has not answered yet.
-Status Staging::lend(Peer &peer, const Window &window, Lent **lent) {
-  if (!peer.live()) return fail(peer.end_status, "%s", peer.why.c_str());
-  *lent = lent_by(peer);
-  if (*lent && (*lent)->state == Lent::State::refused && coarse_ns() >= (*lent)->until) {
-    lent_.remove_if([&](const Lent &other) { return &other == *lent; });
-    *lent = nullptr;
-  }
-  if (!*lent) {
-    if (!(peer.metadata.features & wire::feature_staging))
-      return fail(PIRN_ERR_UNAVAILABLE, "the window is device memory, and the peer's library is too old to lend host "
-                                        "memory through which it could travel over the fabric");
-    lent_.emplace_back();
-    *lent = &lent_.back();
-    (*lent)->peer = &peer;
-    post(peer, wire::StageWant{window.blob.window});
-  }
-  if ((*lent)->state == Lent::State::refused)
-    return fail((*lent)->why.code, "the window is device memory, and its owner lends no host memory through which it "
-                                   "could travel over the fabric: %s", (*lent)->why.text.c_str());
-  return (*lent)->state == Lent::State::ready ? Status::ok() : fail(PIRN_ERR_AGAIN, "the owner has not answered");
-}
-
-Status Staging::make_ready(const Op &op) {
-  Home last;
-  for (uint32_t i = 0; i < op.count; ++i) {
-    const Segment segment = op.element(i);
-    const Home &home = segment.region->memory->home;
-    if (home.table && !(home == last)) {
-      auto own = own_for(*home.table);
-      if (!own.is_ok()) return own.status();
-      Status status = copies_.make_ready(home, op.kind == OpKind::read, rings_.slots());
-      if (!status.is_ok()) return status;
-      last = home;
-    }
-    Lent *lent = nullptr;
-    if (!segment.window->blob.on_device) continue;
-    if (Status status = lend(*op.peer, *segment.window, &lent); !status.is_ok()) return status;
+// Of a part by a ring, small or large, all but the copies themselves.
+Status Staging::make_ready(const Op &op, const Segment &segment, Lent &lent) {
+  for (const uint64_t bytes : {small_transfer, small_transfer + 1}) {
+    const Segment element{segment.region, segment.local_offset, lent.window, 0, 1};
+    Op probe;
+    probe.kind = op.kind;
+    probe.peer = op.peer;
+    probe.elements = &element;
+    probe.count = 1;
+    probe.total = bytes;
+    if (Status status = endpoint_.copies().make_ready(probe); !status.is_ok()) return status;
   }
   return Status::ok();
 }
 
-void Staging::lent(Peer &peer, const wire::StageLent &body) {
-  Lent *lent = lent_by(peer);
-  if (!lent || lent->state != Lent::State::asked) return;
-  Status status{body.status, body.reason};
-  if (status.is_ok()) {
-    auto blob = wire::decode_window(body.blob);
-    status = blob.status();
-    if (status.is_ok() && blob.value().length != static_cast<uint64_t>(body.slots) * body.slot_bytes)
-      status = fail(PIRN_ERR_INVALID, "%u slots of %u bytes are not %llu bytes", body.slots, body.slot_bytes,
-                    static_cast<ull>(blob.value().length));
-    if (status.is_ok()) {
-      auto window = endpoint_.windows().import(peer, blob.value());
-      status = window.status();
-      if (status.is_ok()) lent->window = window.value();
+Status Staging::make_ready(const Op &op) {
+  Home last;
+  const Window *last_window = nullptr;
+  for (uint32_t i = 0; i < op.count; ++i) {
+    const Segment segment = op.element(i);
+    const Home &home = segment.region->memory->home;
+    if (segment.window == last_window && home == last) continue;
+    if (op.route == Route::staged && home.table) {
+      auto own = own_for(*home.table);
+      if (!own.is_ok()) return own.status();
+      Status status = copies_.make_ready(home, op.kind == OpKind::read, rings_.slots());
+      if (!status.is_ok()) return status;
     }
+    auto lent = slots_for(op, segment);
+    if (!lent.is_ok()) return lent.status();
+    if (op.route != Route::staged && lent.value())
+      if (Status status = make_ready(op, segment, *lent.value()); !status.is_ok()) return status;
+    last = home;
+    last_window = segment.window;
   }
-  if (!status.is_ok()) {
-    lent->state = Lent::State::refused;
-    lent->why = status;
-    lent->until = coarse_ns() + ns_per_s;
-    return;
-  }
-  lent->state = Lent::State::ready;
-  lent->slots = body.slots;
-  lent->slot_bytes = body.slot_bytes;
-  for (uint32_t i = body.slots; i-- > 0;) lent->free.push_back(i);
+  return Status::ok();
+}
+
+void Staging::closed(Peer &peer, uint64_t window) {
+  if (loans_.closed(peer, window)) busy_ = true;
 }
 
 Status Staging::received(Peer &peer, wire::Kind kind, std::span<const std::byte> body) {
@@ -142,7 +116,7 @@ Status Staging::received(Peer &peer, wire::Kind kind, std::span<const std::byte>
     problem = want.status();
   } else if (kind == wire::Kind::stage_lent) {
     auto offer = wire::decode_stage_lent(body);
-    if (offer.is_ok()) lent(peer, offer.value());
+    if (offer.is_ok()) borrowing_.answered(peer, offer.value());
     problem = offer.status();
   } else if (kind == wire::Kind::stage_move) {
     auto move = wire::decode_stage_move(body);
@@ -194,17 +168,15 @@ Staging::Step Staging::issue_part(Op &op) {
     return Step::over;
   }
   if (active_.size() >= 4 * static_cast<size_t>(rings_.slots())) return Step::full;
-  Lent *lent = nullptr;
-  if (first.window->blob.on_device) {
-    const Status status = lend(*op.peer, *first.window, &lent);
-    if (!status.is_ok() && status.code != PIRN_ERR_AGAIN) {
-      endpoint_.engine().end(op, status.code, status.text);
-      return Step::over;
-    }
-    if (!status.is_ok() || lent->free.empty()) return Step::blocked;
+  auto lent = slots_for(op, first);
+  if (!lent.is_ok() && lent.error().code != PIRN_ERR_AGAIN) {
+    endpoint_.engine().end(op, lent.error().code, lent.error().text);
+    return Step::over;
   }
+  if (!lent.is_ok() || (lent.value() && lent.value()->free.empty())) return Step::blocked;
   Own *own = nullptr;
-  if (const device::Operations *table = first.region->memory->home.table) {
+  const device::Operations *table = op.route == Route::staged ? first.region->memory->home.table : nullptr;
+  if (table) {
     auto found = own_for(*table);
     if (!found.is_ok()) {
       endpoint_.engine().end(op, found.error().code,
@@ -214,7 +186,7 @@ Staging::Step Staging::issue_part(Op &op) {
     own = found.value();
     if (own->free.empty()) return Step::full;
   }
-  StagedPart &part = take(op, own, lent);
+  StagedPart &part = take(op, own, lent.value());
   gather(op, part);
   start(part);
   return Step::issued;
@@ -243,20 +215,21 @@ StagedPart &Staging::take(Op &op, Own *own, Lent *lent) {
   if (lent) {
     part.lent_slot = lent->free.back();
     lent->free.pop_back();
+    ++lent->parts;
   }
   return part;
 }
 
 // Whether one part can have both: the same memory at each end, as far as staging sees it.
-static bool alike(const Segment &a, const Segment &b) {
+static bool alike(const Op &op, const Segment &a, const Segment &b) {
   if (!(a.region->memory->home == b.region->memory->home)) return false;
-  return a.window == b.window || (!a.window->blob.on_device && !b.window->blob.on_device);
+  return a.window == b.window || (op.route == Route::staged && !a.window->blob.on_device && !b.window->blob.on_device);
 }
 
 // From the op's cursor on, as much as fits the part's slots.
 void Staging::gather(Op &op, StagedPart &part) {
   const Segment first = op.element(op.cursor.element);
-  uint64_t limit = rings_.slot_bytes();
+  uint64_t limit = part.own || !part.lent ? rings_.slot_bytes() : UINT64_MAX;
   if (part.lent) limit = std::min<uint64_t>(limit, part.lent->slot_bytes);
   part.home = first.region->memory->home;
   part.window = first.window->blob.window;
@@ -264,7 +237,7 @@ void Staging::gather(Op &op, StagedPart &part) {
   for (; op.cursor.element < op.count && part.bytes < limit && part.elements.size() < most; skip_empty(op)) {
     const Segment segment = op.element(op.cursor.element);
     if (segment.length == op.cursor.offset) continue;
-    if (!alike(first, segment) || segment.window->state != WindowState::open) break;
+    if (!alike(op, first, segment) || segment.window->state != WindowState::open) break;
     const uint64_t length = std::min(segment.length - op.cursor.offset, limit - part.bytes);
     const uint64_t local = segment.local_offset + op.cursor.offset, there = segment.remote_offset + op.cursor.offset;
     Segment element{segment.region, local, segment.window, there, length};
@@ -311,24 +284,13 @@ void Staging::let_go(Op &op) {
 
 void Staging::ended(Peer &peer) {
   loans_.ended(peer);
-  for (Lent &lent : lent_)
-    if (lent.peer == &peer) lent.state = Lent::State::ended;
+  borrowing_.ended(peer);
   for (StagedPart *part : active_) {
     if (part->state != StagedPart::State::asking || part->lent->peer != &peer) continue;
     part->state = StagedPart::State::answered;
     part->answer = fail(peer.end_status, "%s", peer.why.c_str());
   }
   busy_ = true;
-}
-
-// Gives up what ended peers have lent, once nothing uses it.
-void Staging::sweep() {
-  lent_.remove_if([this](Lent &lent) {
-    if (lent.state != Lent::State::ended) return false;
-    if (std::any_of(active_.begin(), active_.end(), [&](const StagedPart *part) { return part->lent == &lent; }))
-      return false;
-    return !lent.window || endpoint_.windows().close(lent.window).is_ok();
-  });
 }
 
 size_t Staging::progress() {
@@ -342,9 +304,7 @@ size_t Staging::progress() {
   });
   events += pump(small_);
   events += pump(large_);
-  sweep();
-  const bool ending = std::any_of(lent_.begin(), lent_.end(),
-                                  [](const Lent &lent) { return lent.state == Lent::State::ended; });
+  const bool ending = borrowing_.sweep();
   busy_ = !active_.empty() || !small_.empty() || !large_.empty() || ending || loans_.active();
   return events;
 }
@@ -355,12 +315,7 @@ void Staging::finish(uint64_t timeout) {
 }
 
 std::string Staging::explain(const Peer &peer) const {
-  std::string out;
-  for (const Lent &lent : lent_)
-    if (lent.peer == &peer && lent.state == Lent::State::ready)
-      out += text(", it lends %u slots of %u bytes, %zu of them free", lent.slots, lent.slot_bytes, lent.free.size());
-  if (const uint32_t slots = loans_.slots_of(peer))
-    out += text(", %u slots of %u bytes are lent to it", slots, rings_.slot_bytes());
+  std::string out = borrowing_.explain(peer) + loans_.explain(peer);
   for (const Own &own : own_)
     out += text(", %u slots of %u bytes for own transfers, %zu of them free", rings_.slots(), rings_.slot_bytes(),
                 own.free.size());

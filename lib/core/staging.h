@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// Transfers over the fabric with device memory at one end or both, which no provider is given: piece by piece through
-// slots of page-locked host memory that is registered with the rails.
+// Transfers with device memory at one end or both that neither a provider nor core/copies takes whole: piece by piece
+// through slots. Over the fabric these are page-locked host memory that is registered with the rails, and the owner of the
+// window copies between those that it lends and its device (loans.h); within a host our device reaches them itself.
 //
-//   write   device -> own slot, then by RMA -> window
-//                               or by RMA -> slot lent by the owner, who copies -> its device (loans.h)
+//   write   device -> own slot, then by RMA -> window of host memory
+//                               or by RMA -> slot lent by the owner, who copies -> its device
+//           memory of ours -> slot that the owner lends and we have mapped (borrowing.h), it copies -> its device
 //   read    the same backwards
 //
-// A piece (part) of a staged transfer moves by a transfer of its own, between host memory and host memory, which the
+// A piece (part) of a staged transfer moves by a transfer of its own, between memories that can be reached, which the
 // engine treats as any other: rails, failures, retries, quiet ends. Slots of either side are used again only when nothing
 // touches them. Called under the endpoint's lock; nothing here waits for a device or a peer.
 #pragma once
 
+#include "core/borrowing.h"
 #include "core/loans.h"
 #include "core/op.h"
 #include "core/staging_slots.h"
@@ -37,12 +40,23 @@ class Staging {
   Status make_ready(const Op &op);
 
   // -- For the engine
-  bool begin(Op &op);      // takes over an op whose route is `staged`; true
+  bool begin(Op &op);      // takes over an op whose route is by_parts(); true
   void ended(Op &op);      // its outcome is fixed early
   void let_go(Op &op);     // then, it waits for the window's owner no longer
   void landed(Op &transfer);  // that of a part: it is terminal
 
-  // -- For control
+  // -- For whoever decides routes
+  Result<Lent *> ring(const Window &window, const Home &near) {
+    busy_ = true;  // slots that turn out to be of no use are given back
+    return borrowing_.ring(window, near);
+  }
+
+  // -- For control and windows
+  void forget(const Window &window) {
+    borrowing_.forget(window);
+    busy_ = true;
+  }
+  void closed(Peer &peer, uint64_t window);  // by the peer, of ours
   Status received(Peer &peer, wire::Kind kind, std::span<const std::byte> body);
   void post(Peer &peer, wire::Stage &&stage);
 
@@ -61,24 +75,12 @@ class Staging {
     Region *region = nullptr;
     std::vector<uint32_t> free;
   };
-  // What a peer lends us.
-  struct Lent {
-    enum class State : uint8_t { asked, ready, refused, ended };
-    State state = State::asked;
-    Peer *peer = nullptr;
-    Window *window = nullptr;
-    uint32_t slots = 0;
-    uint32_t slot_bytes = 0;
-    std::vector<uint32_t> free;
-    Status why;  // refused
-    uint64_t until = 0;  // and not asked again before
-  };
   enum class Step : uint8_t { issued, blocked, full, over };
   friend struct StagedPart;
 
   Result<Own *> own_for(const device::Operations &table);
-  Lent *lent_by(const Peer &peer);
-  Status lend(Peer &peer, const Window &window, Lent **lent);
+  Result<Lent *> slots_for(const Op &op, const Segment &segment);
+  Status make_ready(const Op &op, const Segment &segment, Lent &lent);
   size_t pump(std::deque<Op *> &queue);
   Step issue_part(Op &op);
   StagedPart &take(Op &op, Own *own, Lent *lent);
@@ -93,9 +95,7 @@ class Staging {
   void give_back_slot(StagedPart &part);
   void give_back_lent(StagedPart &part);
   void drop(StagedPart &part, const Status &status);
-  void lent(Peer &peer, const wire::StageLent &body);
   void moved(Peer &peer, const wire::StageMoved &body);
-  void sweep();
 
   Endpoint &endpoint_;
   Rings rings_;
@@ -103,7 +103,7 @@ class Staging {
   Loans loans_;
   std::deque<Op *> small_, large_;  // not fully cut into parts
   std::list<Own> own_;
-  std::list<Lent> lent_;
+  Borrowing borrowing_;
   std::vector<std::unique_ptr<StagedPart>> parts_;
   std::vector<StagedPart *> active_, spare_;
   uint64_t next_request_ = 1;

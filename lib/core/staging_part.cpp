@@ -36,7 +36,7 @@ void Staging::launch(StagedPart &part) {
   transfer.part = &part;
   transfer.kind = part.kind;
   transfer.peer = part.op->peer;
-  transfer.demand = Route::fabric;
+  transfer.demand = part.op->route == Route::staged ? Route::fabric : Route::ipc;
   transfer.elements = part.elements.data();
   transfer.count = static_cast<uint32_t>(part.elements.size());
   transfer.total = part.bytes;
@@ -55,8 +55,10 @@ void Staging::landed(Op &transfer) { transfer.part->state = State::landed; }
 void Staging::request(StagedPart &part) {
   part.request = next_request_++;
   part.state = State::asking;
+  const bool on_device = part.lent->memory == wire::SlotMemory::device;
   post(*part.lent->peer, wire::StageMove{part.request, part.window, part.lent_slot,
-                                         static_cast<uint8_t>(part.kind == OpKind::write), part.remote});
+                                         static_cast<uint8_t>(part.kind == OpKind::write), part.remote,
+                                         on_device ? part.lent->window->blob.window : 0});
 }
 
 // The owner's word, as far as it is one that such a copy can end with.
@@ -142,6 +144,7 @@ void Staging::give_back_slot(StagedPart &part) {
 
 void Staging::give_back_lent(StagedPart &part) {
   if (part.lent) part.lent->free.push_back(part.lent_slot);
+  if (part.lent) --part.lent->parts;
   part.lent = nullptr;
 }
 

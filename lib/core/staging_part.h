@@ -12,8 +12,10 @@ namespace pirn::core {
 // As much of a staged transfer as a slot holds. Its elements have the same kind of memory at each end, and one window if
 // that is on a device.
 //
+// Over the fabric:
 //   write   copying -> moving -> landed -> asking -> answered      without `copying` from host memory,
 //   read    asking -> answered -> moving -> landed -> copying      without `asking` at a window of host memory
+// Within a host there is no own slot, and no `copying`; and without a lent slot there is no `asking`.
 struct StagedPart {
   enum class State : uint8_t {
     idle,
@@ -34,9 +36,9 @@ struct StagedPart {
   std::vector<wire::StagePart> remote;   // of the window on a device
   uint64_t window = 0;                   // that, as its owner calls it
   Home home;                             // of the own memory
-  Staging::Own *own = nullptr;           // nullptr: the own memory is the host's, or the slot is free again
+  Staging::Own *own = nullptr;           // nullptr: the own memory is reached itself, or the slot is free again
   uint32_t own_slot = 0;
-  Staging::Lent *lent = nullptr;         // nullptr: the window is the host's, or the slot is free again
+  Lent *lent = nullptr;                  // nullptr: the window is reached itself, or the slot is free again
   uint32_t lent_slot = 0;
   uint64_t request = 0;                  // of `asking`
   Status answer;

@@ -2,6 +2,7 @@
 #include "core/staging_slots.h"
 
 #include "base/clock.h"
+#include "core/allocations.h"
 
 #include <algorithm>
 
@@ -13,6 +14,22 @@ Rings::~Rings() {
   for (const Ring &ring : spare_) (void)ring.table->release_host(ring.address);
 }
 
+Status Rings::admit(uint64_t bytes) const {
+  if (total() + bytes <= settings_.staging_memory) return Status::ok();
+  return fail(PIRN_ERR_NO_MEMORY, "%llu bytes of slots are in use, and %llu more are over PIRN_STAGING_MEMORY=%llu",
+              static_cast<ull>(total()), static_cast<ull>(bytes), static_cast<ull>(settings_.staging_memory));
+}
+
+Ring Rings::shape(Ring::Kind kind, const device::Operations &table) const {
+  Ring ring;
+  ring.kind = kind;
+  ring.table = &table;
+  const bool device = kind == Ring::Kind::device;
+  ring.slots = static_cast<uint32_t>(device ? settings_.ring_slots : settings_.staging_slots);
+  ring.slot_bytes = static_cast<uint32_t>(device ? settings_.ring_slot : settings_.staging_slot);
+  return ring;
+}
+
 Result<Ring> Rings::take(const device::Operations &table) {
   auto spare = std::find_if(spare_.begin(), spare_.end(), [&](const Ring &ring) { return ring.table == &table; });
   if (spare != spare_.end()) {
@@ -20,13 +37,55 @@ Result<Ring> Rings::take(const device::Operations &table) {
     spare_.erase(spare);
     return ring;
   }
-  if (total() + bytes() > settings_.staging_memory)
-    return fail(PIRN_ERR_NO_MEMORY, "%llu bytes of slots are in use, and %llu more are over PIRN_STAGING_MEMORY=%llu",
-                static_cast<ull>(total()), static_cast<ull>(bytes()), static_cast<ull>(settings_.staging_memory));
-  auto made = table.allocate_host(bytes());
+  if (Status status = admit(bytes()); !status.is_ok()) return status;
+  Ring ring = shape(Ring::Kind::host, table);
+  auto made = table.allocate_host(ring.bytes());
   if (!made.is_ok()) return made.status();
-  ++made_;
-  return Ring{&table, static_cast<std::byte *>(made.value())};
+  ring.address = static_cast<std::byte *>(made.value());
+  total_ += ring.bytes();
+  return ring;
+}
+
+Result<Ring> Rings::make_shared(const device::Operations &table) {
+  Ring ring = shape(Ring::Kind::shared, table);
+  if (Status status = admit(ring.bytes()); !status.is_ok()) return status;
+  auto made = Allocations::of_process().make(nullptr, 0, ring.bytes());
+  if (!made.is_ok()) return made.status();
+  ring.address = static_cast<std::byte *>(made.value());
+  if (Status pinned = table.pin(ring.address, ring.bytes()); !pinned.is_ok()) {
+    (void)Allocations::of_process().free(ring.address);
+    return pinned;
+  }
+  total_ += ring.bytes();
+  return ring;
+}
+
+Result<Ring> Rings::make_on(const Home &device) {
+  Ring ring = shape(Ring::Kind::device, *device.table);
+  if (Status status = admit(ring.bytes()); !status.is_ok()) return status;
+  auto made = device.table->allocate(device.device, ring.bytes());
+  if (!made.is_ok()) return made.status();
+  ring.allocation = made.value();
+  ring.address = static_cast<std::byte *>(ring.allocation.address);
+  total_ += ring.bytes();
+  return ring;
+}
+
+// What does not come back from the runtime stays counted.
+void Rings::give_back(const Ring &ring) {
+  if (ring.kind == Ring::Kind::host) {
+    spare_.push_back(ring);
+    return;
+  }
+  Status status;
+  if (ring.kind == Ring::Kind::device) {
+    status = ring.table->release(ring.allocation);
+  } else {
+    status = ring.table->unpin(ring.address);
+    // Page-locked memory that is unmapped all the same would be taken for what is mapped there next.
+    if (status.is_ok()) status = Allocations::of_process().free(ring.address);
+  }
+  if (status.is_ok()) total_ -= ring.bytes();
 }
 
 SlotCopies::~SlotCopies() {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What both ends of staging (staging.h) are made of: page-locked host memory in rings of slots, and copies between slots
-// and devices on streams of pirn's own. Called under the endpoint's lock; nothing waits for a device unless it says so.
+// What both ends of staging (staging.h) are made of: page-locked host memory, or memory of a device, in rings of slots, and
+// copies between slots and devices on streams of pirn's own. Called under the endpoint's lock; nothing waits for a device unless it says so.
 #pragma once
 
 #include "base/result.h"
@@ -17,10 +17,20 @@
 
 namespace pirn::core {
 
-// PIRN_STAGING_SLOTS slots side by side.
+// Slots side by side.
 struct Ring {
+  enum class Kind : uint8_t {
+    host,    // page-locked memory of this process alone
+    shared,  // page-locked, in a file that other processes of the host can be given
+    device,  // of one device, shareable likewise
+  };
+  Kind kind = Kind::host;
   const device::Operations *table = nullptr;  // whose devices reach it
   std::byte *address = nullptr;
+  uint32_t slots = 0;
+  uint32_t slot_bytes = 0;
+  device::Allocation allocation = {};  // of kind device
+  uint64_t bytes() const { return static_cast<uint64_t>(slots) * slot_bytes; }
 };
 
 class Rings {
@@ -32,17 +42,23 @@ class Rings {
 
   // Allocates only if none was given back. NO_MEMORY: PIRN_STAGING_MEMORY is used up, or the device's runtime refuses.
   Result<Ring> take(const device::Operations &table);
-  void give_back(const Ring &ring) { spare_.push_back(ring); }  // nobody uses it, no registration covers it
+  // Always fresh: another process may have what was given back mapped still, stopped but not dead, and write into it.
+  Result<Ring> make_shared(const device::Operations &table);
+  Result<Ring> make_on(const Home &device);
+  void give_back(const Ring &ring);  // nobody here uses it, no registration covers it
 
-  uint32_t slots() const { return static_cast<uint32_t>(settings_.staging_slots); }
+  uint32_t slots() const { return static_cast<uint32_t>(settings_.staging_slots); }  // of take() and make_shared()
   uint32_t slot_bytes() const { return static_cast<uint32_t>(settings_.staging_slot); }
-  uint64_t bytes() const { return settings_.staging_slots * settings_.staging_slot; }  // of a ring
-  uint64_t total() const { return made_ * bytes(); }
+  uint64_t bytes() const { return settings_.staging_slots * settings_.staging_slot; }
+  uint64_t total() const { return total_; }
 
  private:
+  Status admit(uint64_t bytes) const;
+  Ring shape(Ring::Kind kind, const device::Operations &table) const;
+
   const Settings &settings_;
   std::vector<Ring> spare_;
-  uint64_t made_ = 0;
+  uint64_t total_ = 0;
 };
 
 class SlotCopies {
@@ -64,7 +80,8 @@ class SlotCopies {
   // Makes what `most` copies at a time need of the device besides: some runtimes make nothing while a stream waits for a
   // transfer.
   Status make_ready(const Home &device, bool to_device, size_t most);
-  // Either all `to` of the blocks are memory of the device, or all `from`; the others are in a ring of its table. On
+  // Either all `to` of the blocks are memory of the device, or all `from`; the others are in a ring of its table, or of the
+  // device. On
   // error nothing of it is under way any more.
   Result<Mark> start(const Home &device, bool to_device, std::span<const device::Block> blocks);
   // True, or an error of the device: they are over, and the mark is used up.

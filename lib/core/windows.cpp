@@ -68,6 +68,7 @@ Status Windows::close(Window *window) {
   if (--window->handles > 0) return Status::ok();
   Peer &peer = *window->peer;
   endpoint_.sharing().forget(*window);
+  endpoint_.staging().forget(*window);
   if (peer.live() && window->state != WindowState::gone) send(peer, wire::Kind::window_close, window->blob.window, 0);
   std::erase(peer.windows, window);
   std::erase(quiescing_, window);
@@ -143,12 +144,12 @@ void Windows::open(Peer &peer, const wire::WindowRef &body) {
 }
 
 void Windows::updated(Peer &peer, const wire::WindowUpdate &body) {
-  constexpr uint64_t ask_again_after = 200 * ns_per_ms;
+  constexpr uint64_t ask_again_after = 200 * ns_per_ms, of_device_memory = 5 * ns_per_s;
   for (Window *window : peer.windows) {
     if (window->blob.window != body.window || body.rail >= window->keys.size()) continue;
     if (body.key.address > UINT64_MAX - (window->blob.length - 1)) continue;  // it would wrap around
     static_cast<wire::WindowBlob::RailKey &>(window->keys[body.rail]) = body.key;
-    window->keys[body.rail].ask_at = body.status == PIRN_OK ? 0 : coarse_ns() + ask_again_after;
+    window->keys[body.rail].ask_at = body.status == PIRN_OK ? 0 : coarse_ns() + (window->blob.on_device ? of_device_memory : ask_again_after);
   }
   endpoint_.engine().wake(peer);
 }
@@ -217,6 +218,7 @@ void Windows::control(Peer &peer, wire::Kind kind, const wire::WindowRef &body) 
       return;
     case wire::Kind::window_close:
     case wire::Kind::window_quiesced:
+      endpoint_.staging().closed(peer, body.window);
       if (Advertised *window = endpoint_.memory().find(body.window)) window->importers.erase(&peer);
       return;
     case wire::Kind::window_withdraw:

@@ -43,7 +43,7 @@ Operations unsupported(const char *name) {
   table.name = name;
   refuse_all(table.load, table.devices, table.version, table.link, table.identify, table.allocate, table.release,
              table.allocate_host, table.release_host, table.pin, table.unpin, table.share, table.map, table.unmap,
-             table.enable_peer, table.dma_buf, table.make_stream, table.drop_stream, table.make_event,
+             table.enable_peer, table.dma_buf, table.order_with_nics, table.make_stream, table.drop_stream, table.make_event,
              table.drop_event, table.record, table.reached, table.copy, table.copy_blocks, table.copy_selected, table.finish,
              table.device_of, table.capturing, table.wait_word, table.write_word);
   return table;

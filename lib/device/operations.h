@@ -110,6 +110,7 @@ struct DmaBuf {
 
 struct Operations {
   const char *name;  // of its devices: "NAME:0"
+  uint32_t fabric_interface;  // libfabric's number for this kind of memory (enum fi_hmem_iface); 0: it has none
 
   // Opens the runtime. `only_if_loaded`: only if the process has it already, and has initialised it; whoever has not
   // cannot have its memory. UNAVAILABLE says why not. May be called again; succeeds at once when loaded.
@@ -143,7 +144,10 @@ struct Operations {
   // Whether `device` can reach the memory of `peer` directly; makes it so for plain memory. Mapped chunks are open to
   // the devices that whoever mapped them named.
   Status (*enable_peer)(uint32_t device, uint32_t peer);
+  // Of any part of one allocation or chunk.
   Result<DmaBuf> (*dma_buf)(const Allocation &allocation);
+  // Before a NIC is given the allocation: its own copies must not overtake what the NIC does.
+  Status (*order_with_nics)(const Allocation &allocation);
 
   // -- Copies, in the order of a stream
   Result<void *> (*make_stream)(uint32_t device);

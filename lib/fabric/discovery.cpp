@@ -49,10 +49,11 @@ void fill_hints(fi_info *hints, const Profile &profile, const char *provider) {
   hints->fabric_attr->prov_name = strdup(provider);
 }
 
-int ask(const Calls &calls, const Profile &profile, const char *provider, fi_info **list) {
+int ask(const Calls &calls, const Profile &profile, const char *provider, uint64_t more_caps, fi_info **list) {
   InfoList hints(calls.allocinfo(), calls.freeinfo);
   if (!hints) return -FI_ENOMEM;
   fill_hints(hints.get(), profile, provider);
+  hints->caps |= more_caps;
   if (!hints->fabric_attr->prov_name) return -FI_ENOMEM;
   return calls.getinfo(version_to_request(calls), nullptr, nullptr, 0, hints.get(), list);
 }
@@ -123,7 +124,7 @@ void sort_and_deduplicate(ProviderFound &found) {
 // Fills `found` from one libfabric provider; false if it has nothing to offer, with the reason added.
 bool take_provider(const Calls &calls, const char *provider, ProviderFound &found) {
   fi_info *raw = nullptr;
-  int rc = ask(calls, *found.profile, provider, &raw);
+  int rc = ask(calls, *found.profile, provider, 0, &raw);
   InfoList list(rc == 0 ? raw : nullptr, calls.freeinfo);
   size_t best = SIZE_MAX, down = 0;
   for (const fi_info *info = list.get(); info; info = info->next)
@@ -153,6 +154,23 @@ bool take_provider(const Calls &calls, const char *provider, ProviderFound &foun
 }
 
 }  // namespace
+
+std::shared_ptr<fi_info> info_for_devices(const Nic &nic, const Calls &calls, std::string *why) {
+  fi_info *raw = nullptr;
+  const int rc = ask(calls, *nic.profile, nic.fabric_provider.c_str(), FI_HMEM, &raw);
+  InfoList list(rc == 0 ? raw : nullptr, calls.freeinfo);
+  const char *fabric = nic.info->fabric_attr->name;
+  for (const fi_info *info = list.get(); info; info = info->next) {
+    if (!acceptable(*info, *nic.profile, nic.fabric_provider.c_str()) || !(info->caps & FI_HMEM)) continue;
+    const char *other = info->fabric_attr->name;
+    if ((fabric == nullptr) != (other == nullptr) || (fabric && strcmp(fabric, other) != 0)) continue;
+    if (describe_nic(*nic.profile, *info, calls).name != nic.name) continue;
+    return {calls.dupinfo(info), calls.freeinfo};
+  }
+  *why = text("libfabric's \"%s\" offers no registration of device memory here: %s", nic.fabric_provider.c_str(),
+              rc ? calls.strerror(-rc) : "not on this NIC");
+  return nullptr;
+}
 
 ProviderFound discover_one(const Calls &calls, const Profile &profile, const Log &log) {
   apply_environment();

@@ -46,6 +46,9 @@ Status Rail::State::open_endpoint(std::span<const std::byte> source, bool by_nam
   if (eq) {
     if (int rc = fi_ep_bind(raw, &eq->fid, 0)) return step_failed("fi_ep_bind (events)", rc);
   }
+  if (device_memory.is_ok()) {
+    if (Status status = refuse_copies(raw); !status.is_ok()) return status;
+  }
   if (int rc = fi_enable(raw)) return step_failed("fi_enable", rc);
   ep = std::move(opened);
   Status status = read_address();

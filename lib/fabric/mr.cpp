@@ -29,23 +29,33 @@ uint64_t access_of(const Registration &registration) {
 }  // namespace
 
 // The key of `registration` is asked for if it is not zero and keys are ours to choose; if it is taken, another one.
+int Rail::State::attach(Registration &registration, fi_mr_attr &attr, uint64_t flags) {
+  bool choose = !provider_keys && !registration.key;
+  fid_mr *raw = nullptr;
+  int rc = 0;
+  for (int attempt = 0; attempt < key_attempts; attempt++) {
+    if (!provider_keys) attr.requested_key = choose ? random_key(limits.key_size) : registration.key;
+    rc = fi_mr_regattr(domain.get(), &attr, flags, &raw);
+    if (rc != -FI_ENOKEY || provider_keys) break;
+    choose = true;
+  }
+  if (rc == 0) registration.mr.reset(raw);
+  return rc;
+}
+
 Status Rail::State::attach(Registration &registration) {
   iovec part = {registration.address, registration.length};
   Grown<fi_mr_attr> attr;
   attr.attr.mr_iov = &part;
   attr.attr.iov_count = 1;
   attr.attr.access = access_of(registration);
-  bool choose = !provider_keys && !registration.key;
-  fid_mr *raw = nullptr;
-  int rc = 0;
-  for (int attempt = 0; attempt < key_attempts; attempt++) {
-    if (!provider_keys) attr.attr.requested_key = choose ? random_key(limits.key_size) : registration.key;
-    rc = fi_mr_regattr(domain.get(), &attr.attr, 0, &raw);
-    if (rc != -FI_ENOKEY || provider_keys) break;
-    choose = true;
+  if (registration.device) {
+    if (Status status = attach_device(registration, attr.attr); !status.is_ok()) return status;
+  } else if (int rc = attach(registration, attr.attr, 0)) {
+    return step_failed("fi_mr_regattr", rc);
   }
-  if (rc) return step_failed("fi_mr_regattr", rc);
-  registration.mr.reset(raw);
+  int rc = 0;
+  fid_mr *raw = registration.mr.get();
   if (endpoint_registrations) {
     rc = fi_mr_bind(raw, &ep->fid, 0);
     if (rc) return step_failed("fi_mr_bind", rc);
@@ -54,7 +64,7 @@ Status Rail::State::attach(Registration &registration) {
   }
   registration.key = fi_mr_key(raw);
   if (registration.key == FI_KEY_NOTAVAIL) return step_failed("fi_mr_key (wider than 8 bytes)", -FI_ENOSYS);
-  registration.descriptor = limits.needs_descriptor ? fi_mr_desc(raw) : nullptr;
+  registration.descriptor = limits.needs_descriptor || registration.device ? fi_mr_desc(raw) : nullptr;
   return Status::ok();
 }
 
@@ -67,19 +77,22 @@ void Rail::State::close_registrations() {
 
 Status Rail::State::reopen_registrations() {
   for (Registration *r = registrations; r; r = r->next) {
-    if (!r->remote_access && !limits.needs_descriptor) continue;
+    if (!r->remote_access && !limits.needs_descriptor && !r->device) continue;
     if (Status status = attach(*r); !status.is_ok()) return status;
   }
   return Status::ok();
 }
 
-Result<Registration *> Rail::register_memory(void *address, size_t length, uint32_t remote_access) {
+Result<Registration *> Rail::register_memory(void *address, size_t length, uint32_t remote_access,
+                                             std::shared_ptr<const DeviceMemory> device) {
   State &s = *state_;
+  if (device && !s.device_memory.is_ok()) return s.device_memory;
   auto registration = std::make_unique<Registration>();
   registration->address = address;
   registration->length = length;
   registration->remote_access = remote_access;
-  if (remote_access || s.limits.needs_descriptor) {
+  registration->device = std::move(device);
+  if (remote_access || s.limits.needs_descriptor || registration->device) {
     if (s.endpoint_registrations && !s.ep) return s.step_failed("fi_mr_bind", -FI_EOPBADSTATE);
     if (Status status = s.attach(*registration); !status.is_ok()) return status;
   }

@@ -10,6 +10,9 @@ namespace pirn::fabric {
 // Takes a copy of `info`.
 Nic describe_nic(const Profile &profile, const fi_info &info, const Calls &calls);
 
+// What the NIC offers to who asks for device memory, too; null with the reason if that is nothing.
+std::shared_ptr<fi_info> info_for_devices(const Nic &nic, const Calls &calls, std::string *why);
+
 // "192.0.2.2", "fd00::2", "fi_shm://17", or hexadecimal digits for formats without a text form; "" for no address.
 std::string address_text(uint32_t format, const void *address, size_t length);
 

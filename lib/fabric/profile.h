@@ -14,6 +14,9 @@ enum class Visibility : uint8_t {
   transmit_complete,  // the provider's acknowledgement is sent after the bytes were placed
 };
 
+// How device memory is registered, what is tried first; the other way is tried after it.
+enum class DeviceMemoryWay : uint8_t { none, dma_buf, address };
+
 struct Profile {
   const char *name;                      // pirn's name for it
   const char *const *fabric_providers;   // libfabric provider names, best first, NULL-terminated
@@ -26,6 +29,8 @@ struct Profile {
   bool queue_goes_with_endpoint;         // a queue that outlives its endpoint still refers to it: reset opens both anew
   // An endpoint closed in the midst of its work may spoil what others of its domain share: reset opens the domain anew.
   bool domain_goes_with_endpoint;
+  DeviceMemoryWay device_memory;
+  uint16_t most_in_flight;               // of operations, whatever depth the provider reports; 0: that depth
   bool ip_addressed;                     // a NIC is an interface with one IP address; loopback and link-local rank last
   // Environment that must hold before libfabric opens the provider, applied only when unset; name and value in turn,
   // NULL-terminated; or NULL.

@@ -121,21 +121,61 @@ Status Rail::State::open_objects() {
   return open_endpoint({}, false);
 }
 
-Result<std::unique_ptr<Rail>> Rail::open(const Nic &nic, const Calls &calls, const Log &log, uint64_t max_in_flight) {
-  auto state = std::make_unique<State>(nic, calls, log);
-  state->name = std::string(nic.profile->name) + "/" + nic.name;
-  state->info = std::shared_ptr<fi_info>(calls.dupinfo(nic.info.get()), calls.freeinfo);
-  if (!state->info) return fail(PIRN_ERR_NO_MEMORY, "%s: fi_dupinfo: out of memory", state->name.c_str());
-  state->most_in_flight = max_in_flight;
-  state->read_back_limits();
-  if (Status status = state->open_objects(); !status.is_ok()) return status;
+Status Rail::State::take_info(std::shared_ptr<fi_info> chosen) {
+  info = std::move(chosen);
+  read_back_limits();
+  return open_objects();
+}
+
+namespace {
+
+// What to open the rail with so that it takes device memory, or nothing and why.
+std::shared_ptr<fi_info> choose_for_devices(const Nic &nic, const Calls &calls, Status *why) {
+  std::string reason;
+  std::shared_ptr<fi_info> info;
+  if (nic.profile->device_memory == DeviceMemoryWay::none)
+    reason = text("provider %s reaches host memory only", nic.profile->name);
+  else
+    info = info_for_devices(nic, calls, &reason);
+  if (!info) *why = fail(PIRN_ERR_UNAVAILABLE, "%s", reason.c_str());
+  return info;
+}
+
+}  // namespace
+
+// A rail that cannot be opened for devices may open without them.
+Result<std::unique_ptr<Rail>> Rail::open(const Nic &nic, const Calls &calls, const Log &log, uint64_t max_in_flight,
+                                         const char *without_devices) {
+  auto make = [&] {
+    auto state = std::make_unique<State>(nic, calls, log);
+    state->name = std::string(nic.profile->name) + "/" + nic.name;
+    state->most_in_flight = max_in_flight;
+    if (const uint64_t most = nic.profile->most_in_flight; most != 0)
+      state->most_in_flight = max_in_flight != 0 ? std::min(max_in_flight, most) : most;
+    return state;
+  };
+  std::unique_ptr<State> state;
+  Status devices;
+  if (without_devices) devices = fail(PIRN_ERR_UNAVAILABLE, "%s", without_devices);
+  if (std::shared_ptr<fi_info> info = without_devices ? nullptr : choose_for_devices(nic, calls, &devices)) {
+    state = make();
+    devices = state->take_info(std::move(info));
+    if (!devices.is_ok()) state.reset();
+  }
+  if (!state) {
+    state = make();
+    state->device_memory = devices;
+    std::shared_ptr<fi_info> info(calls.dupinfo(nic.info.get()), calls.freeinfo);
+    if (!info) return fail(PIRN_ERR_NO_MEMORY, "%s: fi_dupinfo: out of memory", state->name.c_str());
+    if (Status status = state->take_info(std::move(info)); !status.is_ok()) return status;
+  }
   const Limits &limits = state->limits;
-  log.write(PIRN_LOG_DEBUG, "%s: \"%s\" at %s, message %llu, depth %zu+%zu, parts %zu/%zu, key %zu%s%s%s%s", //
+  log.write(PIRN_LOG_DEBUG, "%s: \"%s\" at %s, message %llu, depth %zu+%zu, parts %zu/%zu, key %zu%s%s%s%s%s", //
             state->name.c_str(), nic.fabric_provider.c_str(), nic.address.c_str(),
             static_cast<unsigned long long>(limits.max_message), limits.transmit_depth, limits.receive_depth,
             limits.local_parts, limits.remote_parts, limits.key_size, limits.virtual_addressing ? ", virtual" : "",
             limits.needs_descriptor ? ", descriptors" : "", state->provider_keys ? ", provider keys" : "",
-            state->wait_fd < 0 ? ", no descriptor to wait on" : "");
+            state->wait_fd < 0 ? ", no descriptor to wait on" : "", devices.is_ok() ? ", device memory" : "");
   return std::unique_ptr<Rail>(new Rail(std::move(state)));
 }
 
@@ -144,6 +184,7 @@ Rail::~Rail() = default;
 
 const Limits &Rail::limits() const { return state_->limits; }
 const Profile &Rail::profile() const { return *state_->nic.profile; }
+const Status &Rail::takes_device_memory() const { return state_->device_memory; }
 const std::string &Rail::name() const { return state_->name; }
 std::span<const std::byte> Rail::address() const { return state_->address; }
 int Rail::wait_fd() const { return state_->wait_fd; }

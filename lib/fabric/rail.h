@@ -55,6 +55,21 @@ enum class PostResult : uint8_t { posted, again, failed };
 constexpr uint32_t remote_read = 1;   // == PIRN_ACCESS_READ
 constexpr uint32_t remote_write = 2;  // == PIRN_ACCESS_WRITE
 
+// Device memory, as a provider is told of it. Outlives its registrations, for a reset makes them again.
+struct DeviceMemory {
+  uint32_t interface = 0;  // libfabric's number for this kind of memory
+  uint32_t device = 0;     // ordinal
+  const void *base = nullptr;  // what the dma-buf's offset is the place of
+  int dma_buf = -1;            // closed with this; -1: there is none
+  uint64_t offset = 0;
+  std::string no_dma_buf;      // why
+
+  DeviceMemory() = default;
+  DeviceMemory(const DeviceMemory &) = delete;
+  DeviceMemory &operator=(const DeviceMemory &) = delete;
+  ~DeviceMemory();
+};
+
 struct Registration;  // opaque, owned by its rail
 
 struct Completion {
@@ -82,12 +97,15 @@ struct Limits {
 
 class Rail {
  public:
-  // Opens the NIC. Errors carry the provider's words and the step that failed.
-  static Result<std::unique_ptr<Rail>> open(const Nic &nic, const Calls &calls, const Log &log, uint64_t max_in_flight);
+  // Opens the NIC. Errors carry the provider's words and the step that failed. `without_devices`: why no device memory is
+  // to be registered; nullptr: it is, if that is possible.
+  static Result<std::unique_ptr<Rail>> open(const Nic &nic, const Calls &calls, const Log &log, uint64_t max_in_flight,
+                                            const char *without_devices = "nobody has asked for it");
   ~Rail();
 
   const Limits &limits() const;
   const Profile &profile() const;
+  const Status &takes_device_memory() const;  // ok, or why no device memory can be registered
   const std::string &name() const;         // "tcp/eth0"
   std::span<const std::byte> address() const;  // what a peer inserts; changes only in reset()
   std::string printable_address() const;
@@ -97,7 +115,10 @@ class Rail {
   Result<FabricAddress> insert(std::span<const std::byte> address);
   void remove(FabricAddress peer);
 
-  Result<Registration *> register_memory(void *address, size_t length, uint32_t remote_access);
+  // `device`: whose memory it is; none: the host's. Device memory that the provider refuses is never registered as host
+  // memory: an error names what was tried.
+  Result<Registration *> register_memory(void *address, size_t length, uint32_t remote_access,
+                                         std::shared_ptr<const DeviceMemory> device = {});
   void deregister(Registration *registration);
   static void *descriptor(const Registration *registration);
   static uint64_t key(const Registration *registration);

@@ -39,6 +39,7 @@ struct Registration {
   void *address = nullptr;
   size_t length = 0;
   uint32_t remote_access = 0;
+  std::shared_ptr<const DeviceMemory> device;  // none: host memory
 };
 
 // An address in use, by its FabricAddress.
@@ -61,6 +62,7 @@ struct Rail::State {
   uint64_t write_flags = 0;
   bool endpoint_registrations = false;  // FI_MR_ENDPOINT: a registration belongs to an enabled endpoint
   bool provider_keys = false;           // FI_MR_PROV_KEY
+  Status device_memory = Status::ok();  // why none can be registered
   uint64_t most_in_flight = 0;          // as asked for; 0: as the provider likes
   int wait_fd = -1;
   std::vector<std::byte> address;
@@ -85,7 +87,8 @@ struct Rail::State {
   // "tcp/eth0: fi_domain: Cannot allocate memory"
   Status step_failed(const char *step, ssize_t rc) const;
 
-  Status open_objects();  // rail.cpp
+  Status take_info(std::shared_ptr<fi_info> chosen);  // rail.cpp; opens everything
+  Status open_objects();
   Status open_domain();   // with what hangs on it, but no endpoint
   Status open_queue(uint64_t max_in_flight);
   void read_back_limits();
@@ -104,6 +107,9 @@ struct Rail::State {
   Status insert_again();  // all of them, into a new address vector
 
   Status attach(Registration &registration);  // mr.cpp
+  int attach(Registration &registration, fi_mr_attr &attr, uint64_t flags);  // a negative fi_errno
+  Status attach_device(Registration &registration, fi_mr_attr &attr);        // device_memory.cpp
+  Status refuse_copies(fid_ep *endpoint);  // of device memory by libfabric; an error: the NIC does not reach it
   void close_registrations();
   Status reopen_registrations();
 };

@@ -59,6 +59,12 @@ void Imports::release(Imported *imported) {
   *imported = {};
 }
 
+Status Imports::lock(const Imported &imported, const device::Operations &table) {
+  for (const MappingId id : imported.mappings)
+    if (Status status = mappings_.lock(id, table); !status.is_ok()) return status;
+  return Status::ok();
+}
+
 bool Imports::is_stale(const Imported &imported) const {
   for (const MappingId id : imported.mappings)
     if (mappings_.is_stale(id)) return true;

@@ -57,11 +57,14 @@ class Imports {
               const Importer &importer, Imported *imported);
   // No work may be using it any more. Leaves it empty; may be called again.
   void release(Imported *imported);
+  // Page-locks it, if it is host memory: Mappings::lock() of each.
+  Status lock(const Imported &imported, const device::Operations &table);
   // Its owner took back some of it, or is lost: no new work on it.
   bool is_stale(const Imported &imported) const;
 
   void gone(const wire::Instance &owner, uint64_t allocation) { mappings_.gone(owner, allocation); }
   void lost(const wire::Instance &owner) { mappings_.lost(owner); }
+  void keep_all() { mappings_.keep_all(); }
   const Mappings &mappings() const { return mappings_; }
 
  private:

@@ -165,6 +165,8 @@ Result<Mapping> Ladder::climb(const wire::ShareChunk &chunk, std::span<const Fd>
 Status unmap(const Mapping &mapping) {
   if (mapping.operations != nullptr)
     return mapping.operations->unmap(mapping.device, mapping.address, mapping.length, device_kind(mapping.kind));
+  if (mapping.pinned_by != nullptr)
+    if (Status status = mapping.pinned_by->unpin(mapping.address); !status.is_ok()) return status;
   if (munmap(mapping.address, mapping.length) == 0) return Status::ok();
   return fail(PIRN_ERR_IO, "munmap: %s", std::strerror(errno));
 }

@@ -37,6 +37,7 @@ struct Mapping {
   uint64_t length = 0;
   wire::ShareHandleKind kind{};
   std::string why_not_better = {};  // what the rungs before it said: "file: ..."; empty if there was none
+  const device::Operations *pinned_by = nullptr;  // host memory that we have page-locked
 };
 
 class Ladder {
@@ -72,7 +73,8 @@ class Ladder {
   std::vector<Reader> readers_;
 };
 
-// No work may be using it any more.
+// No work may be using it any more. What cannot be unlocked stays mapped: the device's runtime would take what is mapped
+// there next for it.
 Status unmap(const Mapping &mapping);
 
 // share_bit()s of the handles that climb() can use.

@@ -36,6 +36,15 @@ MappingId Mappings::add(const wire::Instance &owner, uint64_t allocation, const 
 
 const Mapping &Mappings::get(MappingId id) const { return entries_.at(id).mapping; }
 
+Status Mappings::lock(MappingId id, const device::Operations &table) {
+  Mapping &mapping = entries_.at(id).mapping;
+  if (mapping.operations != nullptr) return fail(PIRN_ERR_INVALID, "device memory is not page-locked");
+  if (mapping.pinned_by != nullptr) return Status::ok();
+  const Status status = table.pin(mapping.address, mapping.length);
+  if (status.is_ok()) mapping.pinned_by = &table;
+  return status;
+}
+
 bool Mappings::is_stale(MappingId id) const { return entries_.at(id).stale; }
 
 void Mappings::release(MappingId id) {

@@ -29,8 +29,14 @@ class Mappings {
   // Takes a fresh mapping, with one user. Takes the place of one found no more.
   MappingId add(const wire::Instance &owner, uint64_t allocation, const Importer &importer, const Mapping &mapping);
   const Mapping &get(MappingId id) const;  // of a mapping that the caller uses
+  // Page-locks a mapping of host memory, so that devices copy it while nobody waits; at once if that is done already.
+  // Others that map the same file are not concerned. An error is final, the memory may be used all the same.
+  Status lock(MappingId id, const device::Operations &table);
   bool is_stale(MappingId id) const;       // taken back by its owner: no new work on it
   void release(MappingId id);              // one user less
+
+  // A device does not finish its work, which may be on any of them: nothing is unmapped from now on.
+  void keep_all() { unmap_ = [](const Mapping &) { return Status::ok(); }; }
 
   void gone(const wire::Instance &owner, uint64_t allocation);
   void lost(const wire::Instance &owner);

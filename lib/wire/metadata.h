@@ -26,6 +26,7 @@ constexpr size_t max_blob = 7168;  // fits a hello in one control frame
 constexpr uint32_t feature_window_update = 1;  // window_update, window_want, and no_key in a window blob
 constexpr uint32_t feature_spares = 2;         // rails that are spares, and pings that say which rail they are from
 constexpr uint32_t feature_staging = 4;        // stage_want and the frames that follow it
+constexpr uint32_t feature_rings = 8;          // and slots of device memory
 
 constexpr uint64_t no_key = UINT64_MAX;  // as libfabric's: the window is not registered on that rail, its owner is to be asked
 
@@ -54,7 +55,7 @@ struct WindowBlob {
   uint64_t capability = 0;           // random word the owner checks at window_open
   uint64_t length = 0;               // bytes
   uint32_t access = 0;               // PIRN_ACCESS_*
-  bool on_device = false;            // device memory, which no rail reaches: its keys are 0
+  bool on_device = false;            // device memory; on rails that do not take it its key is no_key
   struct RailKey {
     uint64_t address = 0;            // remote address of the window's first byte on that rail
     uint64_t key = 0;                // or no_key

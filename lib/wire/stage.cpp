@@ -22,6 +22,9 @@ Status truncated(const char *kind, std::span<const std::byte> body) {
   return fail(PIRN_ERR_INVALID, "%s is truncated: its body has %zu bytes", kind, body.size());
 }
 
+// A field that older libraries do not send.
+uint64_t appended(Reader &reader) { return reader.remaining() >= sizeof(uint64_t) ? reader.u64() : 0; }
+
 Status check_outcome(const char *kind, int32_t status, const std::string &reason) {
   if (status > PIRN_OK) return fail(PIRN_ERR_INVALID, "%s carries status %d, which is no outcome", kind, status);
   if (!is_printable(reason)) return fail(PIRN_ERR_INVALID, "%s gives a reason that is not printable", kind);
@@ -64,12 +67,13 @@ Status check(const StageMove &move) {
 
 size_t encode(FrameWriter &frame, const Header &header, const StageWant &want) {
   frame.body().u64(want.window);
+  if (want.memory != SlotMemory::host) frame.body().u64(static_cast<uint64_t>(want.memory));
   return frame.finish(header);
 }
 
 size_t encode(FrameWriter &frame, const Header &header, const StageLent &lent) {
   const std::string reason = printable(lent.reason);
-  if (!check({lent.status, reason, lent.slot_bytes, lent.slots, lent.blob}).is_ok()) return 0;
+  if (!check({lent.status, reason, lent.slot_bytes, lent.slots, lent.blob, lent.window}).is_ok()) return 0;
   Writer &body = frame.body();
   body.u32(static_cast<uint32_t>(lent.status));
   body.string(reason, max_reason);
@@ -77,6 +81,7 @@ size_t encode(FrameWriter &frame, const Header &header, const StageLent &lent) {
   body.u32(lent.slots);
   body.u16(static_cast<uint16_t>(lent.blob.size()));
   body.bytes(lent.blob.data(), lent.blob.size());
+  if (lent.window != 0) body.u64(lent.window);
   return frame.finish(header);
 }
 
@@ -92,6 +97,7 @@ size_t encode(FrameWriter &frame, const Header &header, const StageMove &move) {
     body.u64(part.offset);
     body.u64(part.length);
   }
+  if (move.slots != 0) body.u64(move.slots);
   return frame.finish(header);
 }
 
@@ -121,6 +127,11 @@ Result<StageWant> decode_stage_want(std::span<const std::byte> body) {
   StageWant want;
   want.window = reader.u64();
   if (!reader.ok()) return truncated("staging wish", body);
+  const uint64_t memory = appended(reader);
+  if (memory > static_cast<uint64_t>(SlotMemory::device))
+    return fail(PIRN_ERR_INVALID, "staging wish for slots of memory %llu; allowed: 0..1",
+                static_cast<unsigned long long>(memory));
+  want.memory = static_cast<SlotMemory>(memory);
   return want;
 }
 
@@ -134,6 +145,7 @@ Result<StageLent> decode_stage_lent(std::span<const std::byte> body) {
   const std::span<const std::byte> blob = reader.bytes(reader.u16());
   if (!reader.ok()) return truncated("staging offer", body);
   lent.blob.assign(blob.begin(), blob.end());
+  lent.window = appended(reader);
   if (Status status = check(lent); !status.is_ok()) return status;
   return lent;
 }
@@ -152,6 +164,7 @@ Result<StageMove> decode_stage_move(std::span<const std::byte> body) {
     move.parts.push_back({offset, reader.u64()});
   }
   if (!reader.ok()) return truncated("staging request", body);
+  move.slots = appended(reader);
   if (Status status = check(move); !status.is_ok()) return status;
   return move;
 }

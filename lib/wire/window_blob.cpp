@@ -13,7 +13,7 @@ namespace pirn::wire {
 namespace {
 
 constexpr const char what[] = "window blob";
-// Who does not know it refuses the window, as it must: it has no keys.
+// Who does not know it refuses the window, as it must: it may have no keys.
 constexpr uint32_t device_bit = 1u << 31;
 constexpr uint32_t all_access = PIRN_ACCESS_READ | PIRN_ACCESS_WRITE;
 

@@ -7,6 +7,7 @@ namespace {
 
 Operations make_table() {
   Operations table = unsupported("cuda");
+  table.fabric_interface = 1;  // FI_HMEM_CUDA
   table.load = cuda::load;
   table.devices = cuda::devices;
   table.version = cuda::version;
@@ -23,6 +24,7 @@ Operations make_table() {
   table.unmap = cuda::unmap;
   table.enable_peer = cuda::enable_peer;
   table.dma_buf = cuda::dma_buf;
+  table.order_with_nics = cuda::order_with_nics;
   table.make_stream = cuda::make_stream;
   table.drop_stream = cuda::drop_stream;
   table.make_event = cuda::make_event;

@@ -93,6 +93,7 @@ enum PairAttribute : int {
 
 enum PointerAttribute : int {
   pointer_memory_type = 2,
+  pointer_sync_copies = 6,     // SYNC_MEMOPS
   pointer_buffer_id = 7,
   pointer_is_managed = 8,
   pointer_device = 9,

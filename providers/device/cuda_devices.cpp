@@ -36,11 +36,9 @@ std::array<Feature, 5> all_features() {
 }
 
 void settle(Info &info, uint32_t bit, const char *missing) {
-  if (missing == nullptr) {
-    info.features |= bit;
-  } else {
-    info.lacking[static_cast<size_t>(std::countr_zero(bit))] = missing;
-  }
+  const auto position = static_cast<size_t>(std::countr_zero(bit));
+  if (missing == nullptr) info.features |= bit;
+  else if (position < info.lacking.size()) info.lacking[position] = missing;
 }
 
 Status read_features(uint32_t device, Info &info) {

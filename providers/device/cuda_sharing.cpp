@@ -176,4 +176,13 @@ Result<DmaBuf> dma_buf(const Allocation &allocation) {
   return exported;
 }
 
+// Chunks and pools have no such attribute; their copies are asynchronous at all times, and the application orders them.
+Status order_with_nics(const Allocation &allocation) {
+  if (allocation.backing != Backing::plain) return Status::ok();
+  const Bound bound(allocation.device);
+  if (!bound.is_ok()) return bound.status();
+  const unsigned on = 1;
+  return call(driver().cuPointerSetAttribute, &on, pointer_sync_copies, pointer_to(allocation.address));
+}
+
 }  // namespace pirn::device::cuda

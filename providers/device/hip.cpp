@@ -72,6 +72,7 @@ Result<Info> describe(uint32_t device) {
 
 Operations make_table() {
   Operations table = unsupported("hip");
+  table.fabric_interface = 2;  // FI_HMEM_ROCR
   table.load = load;
   table.devices = devices;
   table.version = version_text;
@@ -88,6 +89,7 @@ Operations make_table() {
   table.unmap = unmap;
   table.enable_peer = enable_peer;
   table.dma_buf = dma_buf;
+  table.order_with_nics = order_with_nics;
   table.make_stream = make_stream;
   table.drop_stream = drop_stream;
   table.make_event = make_event;

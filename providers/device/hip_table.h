@@ -29,6 +29,7 @@ Result<void *> map(uint32_t device, const Handle &handle, uint64_t length, bool 
 Status unmap(uint32_t device, void *address, uint64_t length, HandleKind kind);
 Status enable_peer(uint32_t device, uint32_t peer);
 Result<DmaBuf> dma_buf(const Allocation &allocation);
+Status order_with_nics(const Allocation &allocation);
 
 // hip_stream.cpp
 bool can_wait_on_words(uint32_t device);

@@ -15,6 +15,7 @@ const char *const environment[] = {"FI_CXI_OPTIMIZED_MRS", "0", "FI_CXI_MR_MATCH
 // - Registrations belong to one enabled endpoint, addressing is by offset, one local and one remote part per operation.
 // - The NIC's acknowledgement does not promise visibility; FI_DELIVERY_COMPLETE adds the flushing read that does.
 // - Keys chosen by us must fit 4 bytes, and those below 100 select optimized registrations.
+// - Device memory: the provider looks at the address itself, exports its own dma-buf, and ignores one that it is given.
 // - Asking for write ordering makes packets slower; pirn needs none.
 const Profile cxi_profile = {
     .name = "cxi",
@@ -27,6 +28,8 @@ const Profile cxi_profile = {
     .checks_offsets_only = false,
     .queue_goes_with_endpoint = false,
     .domain_goes_with_endpoint = false,
+    .device_memory = DeviceMemoryWay::address,
+    .most_in_flight = 0,
     .ip_addressed = false,
     .environment = environment,
     .unfit_from = 0,

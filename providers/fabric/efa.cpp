@@ -21,6 +21,7 @@ const char *const environment[] = {"FI_EFA_ENABLE_SHM_TRANSFER", "0", nullptr};
 //   device's acknowledgement.
 // - The target must know the initiator's address before the first operation (efa-direct): peers exchange both ways.
 // - Emulated operations need the target to poll.
+// - Asked for device memory it makes a context on the first device to try what works.
 const Profile efa_profile = {
     .name = "efa",
     .fabric_providers = names,
@@ -32,6 +33,8 @@ const Profile efa_profile = {
     .checks_offsets_only = false,
     .queue_goes_with_endpoint = false,
     .domain_goes_with_endpoint = false,
+    .device_memory = DeviceMemoryWay::dma_buf,
+    .most_in_flight = 0,
     .ip_addressed = false,
     .environment = environment,
     .unfit_from = 0,

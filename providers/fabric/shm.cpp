@@ -16,6 +16,7 @@ const char *const names[] = {"shm", nullptr};
 // With offsets it checks, but a refused operation never completes at the initiator: only a deadline ends it.
 // 2.5.1 crashes while it makes progress for two endpoints of one process, each driven by a thread of its own, with
 // either addressing: refused.
+// Device memory of the same process is copied by pirn itself.
 // It has no descriptor to wait on, and a write's delivery is acknowledged only when the target polls.
 const Profile shm_profile = {
     .name = "shm",
@@ -28,6 +29,8 @@ const Profile shm_profile = {
     .checks_offsets_only = true,
     .queue_goes_with_endpoint = false,
     .domain_goes_with_endpoint = false,
+    .device_memory = DeviceMemoryWay::none,
+    .most_in_flight = 0,
     .ip_addressed = false,
     .environment = nullptr,
     .unfit_from = 2,

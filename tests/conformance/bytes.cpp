@@ -41,6 +41,19 @@ void fill_pattern(void *to, uint64_t length, uint64_t seed, uint64_t start) {
   }
 }
 
+uint64_t digest_of(const void *at, uint64_t length) {
+  const auto *in = static_cast<const uint8_t *>(at);
+  uint64_t digest = length;
+  for (uint64_t word = 0; length > 0; word = 0) {
+    const uint64_t take = std::min<uint64_t>(length, sizeof word);
+    std::memcpy(&word, in, take);
+    digest = mix(digest ^ word);
+    in += take;
+    length -= take;
+  }
+  return digest;
+}
+
 uint64_t find_mismatch(const void *at, uint64_t length, uint64_t seed, uint64_t start) {
   const auto *in = static_cast<const uint8_t *>(at);
   uint64_t done = 0;

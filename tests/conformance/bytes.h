@@ -16,6 +16,7 @@ uint64_t mix(uint64_t value);  // splitmix64
 void fill_pattern(void *to, uint64_t length, uint64_t seed, uint64_t start = 0);
 // Position of the first byte that differs from the pattern, or all_match.
 uint64_t find_mismatch(const void *at, uint64_t length, uint64_t seed, uint64_t start = 0);
+uint64_t digest_of(const void *at, uint64_t length);
 
 class Random {
  public:

@@ -6,6 +6,7 @@
 //   PIRN_TEST_MODE      same | processes | hosts: where targets live (same)
 //   PIRN_TEST_MEMORY, PIRN_TEST_PEER_MEMORY  where memory lies (host; place.h): the test's own, and its targets'. Tests
 //                       that fill their own buffers by hand need it to be host
+//   PIRN_TEST_DEVICE_WAY  how device memory is to travel over the fabric: staged | direct (staged)
 //   PIRN_TEST_SEED      repeats a run; printed at its start
 //   PIRN_TEST_WATCHDOG  seconds that one test may take (120, times PIRN_TEST_PATIENCE)
 //   PIRN_TEST_PATIENCE  upper bounds of durations are multiplied by it (1): for sanitizers and emulators

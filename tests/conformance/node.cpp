@@ -74,6 +74,8 @@ pirn_status Node::open(const OpenOptions &options) {
   params.settings_count = settings.size();
   const pirn_status status = pirn_context_open(&params, &context_);
   if (status != PIRN_OK) return status;
+  // As applications do, the device is used before endpoints are opened: these then ask for its memory.
+  if (memory_kind_.find(':') != std::string::npos && !Place::make(memory_kind_, context_, 1)) return PIRN_ERR_INVALID;
   pirn_endpoint_params endpoint{};
   endpoint.struct_size = sizeof endpoint;
   endpoint.provider = options.provider.empty() ? nullptr : options.provider.c_str();
@@ -218,9 +220,7 @@ Reply Node::run_memory(const Request &request) {
   const Buffer &buffer = memory.buffer;
   if (request.op == Op::digest) {
     memory.pull(0, buffer.size());
-    uint64_t hash = 1469598103934665603u;
-    for (uint64_t i = 0; i < buffer.size(); ++i) hash = (hash ^ buffer.data()[i]) * 1099511628211u;
-    return reply(PIRN_OK, hash);
+    return reply(PIRN_OK, digest_of(buffer.data(), buffer.size()));
   }
   if (request.op == Op::fill) {
     fill_pattern(buffer.at(args[1]), args[2], args[3]);

@@ -31,7 +31,9 @@ CELLS = {
     'user': {'walls': ['--user', '--map-root-user']},
     'pid-differ': {'walls': PID, 'client_before': NOT_FIRST},
     'pid-both-1': {'walls': PID},
-    'pid-both-1-plain': {'walls': PID, 'plain': True, 'path': 'fabric'},
+    'pid-both-1-plain': {'walls': PID, 'plain': True, 'path': 'ipc, device ring'},
+    'pid-both-1-plain-host-ring': {'walls': PID, 'plain': True, 'env': {'PIRN_RINGS': 'host'}, 'path': 'ipc, host ring'},
+    'pid-both-1-plain-no-ring': {'walls': PID, 'plain': True, 'env': {'PIRN_RINGS': 'none'}, 'path': 'fabric'},
     'pid-differ-plain': {'walls': PID, 'client_before': NOT_FIRST, 'plain': True},
     'all': {'walls': ALL},
     'all-own-shm': {'walls': ALL, 'before': OWN_SHM},
@@ -43,7 +45,7 @@ CELLS = {
                          'server_memory': 'cuda:0'},
     'own-device-node': {'walls': ['--mount'], 'server_before': HIDE.format(0), 'client_before': HIDE.format(1),
                         'server_env': {'PIRN_FAKE_GPU_NODES': '1'}, 'client_env': {'PIRN_FAKE_GPU_NODES': '0'},
-                        'server_memory': 'cuda:0', 'path': 'fabric'},
+                        'server_memory': 'cuda:0', 'path': 'ipc, host ring'},
     'host-shared': {'walls': ALL, 'net': True, 'server_memory': 'shared', 'client_memory': 'shared'},
     'host-plain': {'walls': ALL, 'net': True, 'server_memory': 'host', 'client_memory': 'host', 'path': 'fabric'},
 }
@@ -103,7 +105,7 @@ def command(side, cell, network, arguments):
 
 
 def environment(side, cell):
-    return {**os.environ, **cell.get(side + '_env', {}), 'PIRN_TRANSFER_TIMEOUT': '20s'}
+    return {**os.environ, **cell.get('env', {}), **cell.get(side + '_env', {}), 'PIRN_TRANSFER_TIMEOUT': '20s'}
 
 
 def memory(side, cell):
@@ -143,7 +145,7 @@ def judge(cell, report, words):
         return '-', words.strip()
     if not report['ok']:
         return '-', report['error']
-    paths = {row['path'] for row in report['results']}
+    paths = {row['path'] + (', ' + row['rail'] if row['rail'].endswith(' ring') else '') for row in report['results']}
     wanted = cell.get('path', 'ipc')
     return '+'.join(sorted(paths)), None if paths == {wanted} else f'expected path {wanted}'
 
@@ -160,7 +162,7 @@ def main():
     for name in names or CELLS:
         cell = CELLS[name]
         if cell.get('net') and no_network:
-            print(f'{name:20} not run: {no_network}', flush=True)
+            print(f'{name:26} not run: {no_network}', flush=True)
             left_out += 1
             continue
         try:
@@ -173,7 +175,7 @@ def main():
             report, words = None, f'did not end within {LIMIT} s'
         path, trouble = judge(cell, report, words)
         speed = ' '.join(f'{row["test"]} {row["gb_per_s"]:.1f} GB/s' for row in report['results']) if timed and report else ''
-        print(f'{name:20} {path:8} {speed}{"WRONG: " + trouble if trouble else ""}', flush=True)
+        print(f'{name:26} {path:16} {speed}{"WRONG: " + trouble if trouble else ""}', flush=True)
         wrong += trouble is not None
     return 1 if wrong else 77 if left_out else 0
 

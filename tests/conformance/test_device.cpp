@@ -167,11 +167,12 @@ void device__cancelled_write__leaves_the_source_alone_afterwards(void **state) {
   }
 }
 
-// Device memory takes a way of its own over the fabric; the result says so.
-void device__fabric_demanded__goes_over_it_and_says_whether_staged(void **state) {
+// Device memory takes a way of its own over the fabric, PIRN_TEST_DEVICE_WAY; the result says so.
+void device__fabric_demanded__goes_over_it_and_says_how(void **state) {
   constexpr uint64_t length = 3 << 20;
   Ends ends(state, length);
-  const bool staged = on_device("PIRN_TEST_MEMORY") || on_device("PIRN_TEST_PEER_MEMORY");
+  const bool device = on_device("PIRN_TEST_MEMORY") || on_device("PIRN_TEST_PEER_MEMORY");
+  const std::string way = device ? variable("PIRN_TEST_DEVICE_WAY", "staged") : "";
   pirn_transfer_params params = params_with(10 * second);
   params.path = "fabric";
   for (const bool write : {true, false}) {
@@ -184,11 +185,38 @@ void device__fabric_demanded__goes_over_it_and_says_whether_staged(void **state)
     EXPECT_OK(pirn_transfer_wait(ends.pair.endpoint(), id, 10 * second, &result));
     EXPECT_OK(pirn_transfer_release(ends.pair.endpoint(), id));
     assert_string_equal(result.path, "fabric");
-    assert_int_equal(std::strstr(result.rail, ", staged") != nullptr, staged);
+    for (const char *each : {"staged", "direct"})
+      assert_int_equal(std::strstr(result.rail, (std::string(", ") + each).c_str()) != nullptr, way == each);
     assert_int_equal(result.bytes, length);
     if (write) EXPECT_MATCH(ends.pair.target().check(ends.remote.buffer, 0, length, 8));
     else EXPECT_MATCH(ends.check(0, length, 8));
   }
+}
+
+// Between processes, memory that cannot be mapped; the result says through whose slots it went.
+void device__memory_that_cannot_be_mapped__goes_through_a_ring_and_says_so(void **state) {
+  constexpr uint64_t length = (5 << 20) + 12345;
+  Ends ends(state, length);
+  const std::string wanted = variable("PIRN_TEST_RAIL", "");
+  for (const bool write : {true, false}) {
+    ends.fill(0, length, write ? 8 : 9);
+    pirn_transfer id = 0;
+    if (write) EXPECT_OK(pirn_write(ends.local->region, 0, ends.remote.window, 0, length, nullptr, &id));
+    else EXPECT_OK(pirn_read(ends.local->region, 0, ends.remote.window, 0, length, nullptr, &id));
+    pirn_result result{};
+    result.struct_size = sizeof result;
+    EXPECT_OK(pirn_transfer_wait(ends.pair.endpoint(), id, 10 * second, &result));
+    EXPECT_OK(pirn_transfer_release(ends.pair.endpoint(), id));
+    assert_string_equal(result.path, "ipc");
+    assert_string_equal(result.rail, wanted.c_str());
+    assert_int_equal(result.bytes, length);
+    if (write) EXPECT_MATCH(ends.pair.target().check(ends.remote.buffer, 0, length, 8));
+    else EXPECT_MATCH(ends.check(0, length, 8));
+  }
+  char text[8192];
+  size_t room = sizeof text;
+  EXPECT_OK(pirn_peer_explain(ends.peer, text, &room));
+  if (std::strstr(text, "legacy: ") == nullptr) fail_test("why it is not mapped: %s", text);
 }
 
 void device__window_withdrawn_and_advertised_again__is_mapped_anew(void **state) {
@@ -234,6 +262,48 @@ void device__importer_stopped__withdraw_says_that_the_memory_is_not_quiet(void *
   EXPECT_OK(pirn_region_deregister(memory.region));
 }
 
+// What the dead process had in flight into slots of ours lands in none that another one has.
+void device__importer_killed_in_mid_write__others_are_served_and_memory_is_quiet(void **state) {
+  Pair &pair = pair_of(state);
+  pair.open();
+  const std::string address = listen_on(pair.endpoint(), own_host() + ":0");
+  EXPECT_OK(pirn_endpoint_accept_start(pair.endpoint(), nullptr, nullptr));
+  constexpr uint64_t room = 1 << 20;
+  Memory &memory = pair.memory(room, 1);
+  char blob[8192];
+  size_t length = sizeof blob;
+  uint64_t id = 0;
+  EXPECT_OK(pirn_region_advertise(memory.region, 0, room, read_write, blob, &length, &id));
+  Target &dying = pair.spawn();
+  dying.open();
+  const uint64_t window = dying.import_window(dying.connect(address), std::string(blob, length));
+  const uint64_t source = dying.alloc(room, 6);
+  EXPECT_OK(dying.write(source, 0, window, 0, room));
+  dying.begin({Op::storm, {source, window, room, 10000}, ""});
+  sleep_ms(50);
+  dying.kill_now();
+
+  Target &healthy = pair.spawn();
+  healthy.open();
+  const uint64_t there = healthy.import_window(healthy.connect(address), std::string(blob, length));
+  const uint64_t its_source = healthy.alloc(room, 7);
+  // What the dead one had asked for already may still come in between.
+  uint64_t wrong = 0;
+  for (int round = 0; round < 20 && wrong != all_match; ++round) {
+    EXPECT_OK(healthy.write(its_source, 0, there, 0, room));
+    memory.pull(0, room);
+    wrong = find_mismatch(memory.buffer.data(), room, 7);
+  }
+  EXPECT_MATCH(wrong);
+  EXPECT_OK(pirn_region_withdraw(memory.region, id, 10 * second));
+  fill_pattern(memory.buffer.at(0), room, 9);
+  memory.push(0, room);
+  sleep_ms(100);
+  memory.pull(0, room);
+  EXPECT_MATCH(find_mismatch(memory.buffer.data(), room, 9));
+  EXPECT_OK(pirn_region_deregister(memory.region));
+}
+
 }  // namespace
 
 int main(int argc, char **argv) {
@@ -244,13 +314,17 @@ int main(int argc, char **argv) {
       CASE(device__prepared_list_by_index__chosen_blocks_move_and_no_others),
       CASE(device__notification_after_a_write__finds_the_bytes),
       CASE(device__cancelled_write__leaves_the_source_alone_afterwards),
-      CASE(device__fabric_demanded__goes_over_it_and_says_whether_staged),
+      CASE(device__fabric_demanded__goes_over_it_and_says_how),
       CASE(device__window_withdrawn_and_advertised_again__is_mapped_anew),
   };
+  if (std::getenv("PIRN_TEST_RAIL"))
+    tests.push_back(CASE(device__memory_that_cannot_be_mapped__goes_through_a_ring_and_says_so));
   const char *path = std::getenv("PIRN_PATH");
   const bool over_fabric = path != nullptr && std::string(path) == "fabric";
   const bool shared = !over_fabric && variable("PIRN_TEST_MEMORY", "host") != "host";
   if (two_processes() && shared)  // plain host memory is not
     tests.push_back(CASE(device__importer_stopped__withdraw_says_that_the_memory_is_not_quiet));
+  if (two_processes() && shared)
+    tests.push_back(CASE(device__importer_killed_in_mid_write__others_are_served_and_memory_is_quiet));
   return run(argc, argv, "device", tests);
 }

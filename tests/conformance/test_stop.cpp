@@ -80,6 +80,43 @@ void stop__reads_in_flight__end_at_their_deadline_and_are_quiet(void **state) {
   stopped_in_flight(pair_of(state), true);
 }
 
+// It is given more of everything than fits any queue, and is not lost as long as the test lasts.
+void stop__of_one_peer__others_are_served(void **state) {
+  Pair &pair = pair_of(state);
+  OpenOptions options;
+  options.settings = {"PEER_TIMEOUT=100s"};
+  Stopped s(pair, options);
+  s.target.signal_now(SIGSTOP);
+  const pirn_transfer_params late = params_with(90 * second), soon = params_with(at_most(10 * second));
+  std::vector<pirn_transfer> ids;
+  const std::vector<std::byte> news(6000);
+  for (int i = 0; i < 800; ++i) {
+    pirn_transfer id = 0;
+    const uint64_t length = i % 100 == 0 ? room : 64;
+    if (i % 4 == 3) EXPECT_OK(pirn_notify(s.peer, news.data(), news.size(), &late, &id));
+    else EXPECT_OK((i % 4 == 1 ? pirn_read : pirn_write)(s.local->region, 0, s.remote.window, 0, length, &late, &id));
+    ids.push_back(id);
+  }
+  sleep_ms(100);
+
+  const Remote large = pair.remote(s.healthy, s.other, room, 4);
+  const Memory &mine = pair.memory(room, 5);
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_OK(pirn_write(mine.region, 64, s.healthy_remote.window, 8, 64, &soon, nullptr));
+    EXPECT_OK(pirn_write(mine.region, 0, large.window, 0, room, &soon, nullptr));
+    EXPECT_OK(pirn_notify(s.other, &i, sizeof i, &soon, nullptr));
+  }
+
+  assert_int_equal(peer_state(s.other), PIRN_PEER_UP);
+  EXPECT_MATCH(s.healthy.check(large.buffer, 0, room, 5));
+  EXPECT(PIRN_IN_PROGRESS, pirn_transfer_test(pair.endpoint(), ids.back(), nullptr));
+  for (const auto id : ids) {
+    pirn_transfer_cancel(pair.endpoint(), id);
+    EXPECT_OK(pirn_transfer_release(pair.endpoint(), id));
+  }
+  s.target.signal_now(SIGCONT);
+}
+
 void stop__shorter_than_the_deadline__transfers_complete(void **state) {
   Pair &pair = pair_of(state);
   Stopped s(pair);
@@ -219,6 +256,7 @@ int main(int argc, char **argv) {
              {
                  CASE(stop__writes_in_flight__end_at_their_deadline_and_are_quiet),
                  CASE(stop__reads_in_flight__end_at_their_deadline_and_are_quiet),
+                 CASE(stop__of_one_peer__others_are_served),
                  CASE(stop__shorter_than_the_deadline__transfers_complete),
                  CASE(stop__longer_than_peer_timeout__transfer_with_a_late_deadline_is_peer_lost),
                  CASE(stop__then_lost_then_continued__new_connection_works),

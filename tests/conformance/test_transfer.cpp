@@ -225,18 +225,18 @@ void post_select__bad_index__is_range_and_changes_nothing(void **state) {
 void prepared__several_posts_at_once__all_complete_and_release_is_busy_meanwhile(void **state) {
   Prepared p(pair_of(state));
   std::vector<pirn_transfer> ids(20);
-  bool busy = false;
+  bool released = false;  // where all were through before the call
   for (auto &id : ids) EXPECT_OK(pirn_prepared_post(p.list, nullptr, &id));
   if (pirn_transfer_test(p.pair.endpoint(), ids.back(), nullptr) == PIRN_IN_PROGRESS) {
-    busy = pirn_prepared_release(p.list) == PIRN_ERR_BUSY;
-    if (!busy) assert_int_equal(pirn_transfer_test(p.pair.endpoint(), ids.back(), nullptr), PIRN_OK);
+    released = pirn_prepared_release(p.list) != PIRN_ERR_BUSY;
+    if (released) assert_int_equal(pirn_transfer_test(p.pair.endpoint(), ids.back(), nullptr), PIRN_OK);
   }
   for (const auto id : ids) {
     EXPECT_OK(pirn_transfer_wait(p.pair.endpoint(), id, 10 * second, nullptr));
     EXPECT_OK(pirn_transfer_release(p.pair.endpoint(), id));
   }
   EXPECT_MATCH(p.pair.target().check(p.remote.buffer, 0, p.count * p.each, 2));
-  p.done();
+  if (!released) p.done();
 }
 
 // ---- the end of a transfer ----
@@ -262,7 +262,7 @@ void result__of_a_write__has_every_field(void **state) {
   const char *path = getenv("PIRN_PATH");
   assert_string_equal(result.path, path ? path : "fabric");
   if (strcmp(result.path, "fabric") == 0) assert_memory_equal(result.rail, provider().data(), provider().size());
-  else assert_string_equal(result.rail, "");
+  else assert_string_equal(result.rail, variable("PIRN_TEST_RAIL", "").c_str());
   assert_string_equal(result.text, "");
   EXPECT_OK(pirn_transfer_test(pair.endpoint(), id, nullptr));
   EXPECT_OK(pirn_transfer_release(pair.endpoint(), id));

@@ -177,7 +177,38 @@ uint32_t number_in(const Persona &persona, const void *address, size_t length) {
   return number < current->endpoints.size() ? number : 0;
 }
 
-int register_attr(fid *domain_fid, const fi_mr_attr *attr, uint64_t, fid_mr **out) {
+namespace {
+
+constexpr uint64_t flag_dma_buf = uint64_t{1} << 40;
+struct DmaBufPart {
+  int fd;
+  uint64_t offset;
+  size_t length;
+  char *base;
+};
+
+// What is registered, whatever it is; 0 or a negative error.
+int take_memory(const Persona &persona, const fi_mr_attr &attr, uint64_t flags, Region *region) {
+  const auto *part = flags & flag_dma_buf ? reinterpret_cast<const DmaBufPart *>(attr.mr_iov) : nullptr;
+  region->base = part ? part->base + part->offset : static_cast<char *>(attr.mr_iov->iov_base);
+  region->length = part ? part->length : attr.mr_iov->iov_len;
+  if (attr.iface == FI_HMEM_SYSTEM) return part ? -FI_EINVAL : 0;
+  if (!persona.device_memory) return -FI_ENOSYS;
+  if (const int refused = part ? persona.refuses_dma_buf : persona.refuses_address) return -refused;
+  current->device_registrations.push_back({static_cast<uint32_t>(attr.iface), attr.device.cuda, part ? part->fd : -1,
+                                           part ? part->offset : 0, region->base, region->length});
+  return 0;
+}
+
+int set_option(fid *object, int level, int option, const void *, size_t) {
+  auto *endpoint = reinterpret_cast<Endpoint *>(object);
+  if (level != FI_OPT_ENDPOINT || option != FI_OPT_FI_HMEM_P2P) return -FI_ENOPROTOOPT;
+  return endpoint->domain->persona->peer_to_peer ? 0 : -FI_EOPNOTSUPP;
+}
+
+}  // namespace
+
+int register_attr(fid *domain_fid, const fi_mr_attr *attr, uint64_t flags, fid_mr **out) {
   static fi_ops operations = [] {
     fi_ops o = {};
     o.size = sizeof o;
@@ -192,10 +223,10 @@ int register_attr(fid *domain_fid, const fi_mr_attr *attr, uint64_t, fid_mr **ou
   if (current->registration_error) return -current->registration_error;
   uint64_t key = 0;
   if (int rc = choose_key(*domain, attr->requested_key, &key)) return rc;
-  auto *region = new Region;
+  Region memory;
+  if (int rc = take_memory(*domain->persona, *attr, flags, &memory)) return rc;
+  auto *region = new Region(memory);
   region->domain = domain;
-  region->base = static_cast<char *>(attr->mr_iov->iov_base);
-  region->length = attr->mr_iov->iov_len;
   region->access = attr->access;
   region->enabled = !(domain->persona->mr_mode & FI_MR_ENDPOINT);
   region->fid.fid.fclass = FI_CLASS_MR;
@@ -228,6 +259,12 @@ int open_endpoint(fid_domain *domain_fid, fi_info *info, fid_ep **out, void *) {
     o.getname = get_name;
     return o;
   }();
+  static fi_ops_ep option_operations = [] {
+    fi_ops_ep o = {};
+    o.size = sizeof o;
+    o.setopt = set_option;
+    return o;
+  }();
   Guard guard(current->lock);
   auto *domain = reinterpret_cast<Domain *>(domain_fid);
   if (info->src_addrlen != domain->persona->address_length) return -FI_EINVAL;
@@ -238,6 +275,7 @@ int open_endpoint(fid_domain *domain_fid, fi_info *info, fid_ep **out, void *) {
   endpoint->address.assign(source, source + info->src_addrlen);
   endpoint->fid.fid.fclass = FI_CLASS_EP;
   endpoint->fid.fid.ops = &operations;
+  endpoint->fid.ops = &option_operations;
   endpoint->fid.cm = &name_operations;
   endpoint->fid.rma = &rma_operations;
   endpoint->fid.msg = &message_operations;

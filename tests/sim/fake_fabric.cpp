@@ -37,6 +37,11 @@ size_t FakeFabric::live_objects() const {
   return state_->live;
 }
 
+std::vector<DeviceRegistration> FakeFabric::device_registrations() const {
+  Guard guard(state_->lock);
+  return state_->device_registrations;
+}
+
 size_t FakeFabric::live_registrations() const {
   Guard guard(state_->lock);
   return state_->regions;

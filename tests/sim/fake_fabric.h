@@ -52,6 +52,9 @@ struct Persona {
   bool target_must_know_initiator = false;  // one-sided operations fail until the target has inserted our address
   bool keeps_address = true;                // a source address with a port or number is honoured
   int refused_errno = FI_EIO;               // completion error of a bad key, right or bound
+  bool device_memory = false;               // FI_HMEM; what is registered is memory of the test's all the same
+  bool peer_to_peer = true;                 // the NIC reaches device memory by itself
+  int refuses_address = 0, refuses_dma_buf = 0;  // errno of a registration of device memory in this way
 };
 
 Persona plain_persona();  // like native tcp: offsets, our keys, no descriptors
@@ -69,6 +72,16 @@ struct Counters {
   uint64_t bytes_moved;
 };
 
+// How memory that is not the host's was registered.
+struct DeviceRegistration {
+  uint32_t interface;
+  int device;
+  int dma_buf;  // -1: by address
+  uint64_t offset;
+  const void *address;
+  size_t length;
+};
+
 class FakeFabric {
  public:
   struct State;
@@ -81,6 +94,7 @@ class FakeFabric {
   Counters counters() const;
   size_t live_objects() const;  // fabrics, domains, queues, endpoints, registrations not closed yet
   size_t live_registrations() const;
+  std::vector<DeviceRegistration> device_registrations() const;  // made so far
 
   // What getinfo was asked for.
   uint32_t requested_version() const;

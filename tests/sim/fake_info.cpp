@@ -93,6 +93,7 @@ fi_info *describe(const Persona &persona, const FakeNic &nic, const fi_info &hin
 // A provider that needs a mode the user did not offer does not answer.
 bool answers(const Persona &persona, const fi_info &hints) {
   if (persona.mr_mode & ~hints.domain_attr->mr_mode) return false;
+  if ((hints.caps & FI_HMEM) && !persona.device_memory) return false;
   if (current->names_ignored) return true;
   return hints.fabric_attr->prov_name && persona.provider == hints.fabric_attr->prov_name;
 }

@@ -172,6 +172,7 @@ struct FakeFabric::State {
   bool both_ways = false;        // these are meant of initiators, too
   bool dead_again = false, address_lost = false;
   int registration_error = 0;
+  std::vector<DeviceRegistration> device_registrations;
   int queue_error = 0, event_error = 0, event_provider_error = 0;
   std::deque<Operation> pending;
   size_t lazy_writes = 0;  // in all endpoints

@@ -31,7 +31,7 @@ Code about_memory(const Mapping &mapping, Pointer address, int attribute, void *
     case 2: return put(out, mapping.on_device() || mapping.kind == Kind::managed ? 2 : 1);
     case 3: return put(out, address);
     case 4: return mapping.on_device() ? invalid_value : put(out, address);
-    case 6: return put(out, 0);
+    case 6: return put(out, static_cast<int>(mapping.ordered));
     case 7: return put(out, static_cast<unsigned long long>(mapping.id));
     case 8: return put(out, static_cast<uint8_t>(mapping.kind == Kind::managed));
     case 9: return put(out, ordinal(mapping));
@@ -83,9 +83,13 @@ Result cuPointerGetAttributes(unsigned count, int *attributes, void **values, Po
   });
 }
 
-Result cuPointerSetAttribute(const void *, int attribute, Pointer address) {
+Result cuPointerSetAttribute(const void *value, int attribute, Pointer address) {
   return run_call(__func__, needs_init, [&](Call &) {
-    return attribute == 6 && find_mapping(address) ? ok : invalid_value;  // copies are ordered as it asks anyhow
+    Mapping *mapping = find_mapping(address);
+    if (attribute != 6 || !mapping || !value) return invalid_value;
+    if (mapping->kind != Kind::plain) return not_supported;
+    mapping->ordered = *static_cast<const unsigned *>(value) != 0;  // copies are ordered so anyhow
+    return ok;
   });
 }
 

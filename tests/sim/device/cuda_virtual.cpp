@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Mapped memory, and handles for other processes.
 #include "cuda_face.h"
+#include "settings.h"
 #include "virtual.h"
 
 #include <cstring>
@@ -141,8 +142,16 @@ Result cuMemImportFromShareableHandle(Physical *handle, void *shareable, int typ
   });
 }
 
-Result cuMemGetHandleForAddressRange(void *, Pointer, size_t, int, uint64_t) {
-  return run_call(__func__, needs_context, [](Call &) { return not_supported; });
+Result cuMemGetHandleForAddressRange(void *handle, Pointer address, size_t length, int type, uint64_t flags) {
+  const bool nic = flags == for_a_nic;
+  return run_call(__func__, nic ? needs_init : needs_context, [&](Call &) {
+    if (!nic && !settings().dma_buf) return not_supported;
+    if (!handle || type != 1 || (flags && !nic)) return invalid_value;
+    int file = -1;
+    Code code = export_dma_buf({address, length}, file);
+    if (code == ok) memcpy(handle, &file, sizeof file);
+    return code;
+  });
 }
 
 Result cuIpcGetMemHandle(IpcHandle *handle, Pointer address) {

@@ -50,6 +50,7 @@ struct Mapping {
   std::byte *bytes = nullptr;            // where the fake reaches the memory
   std::map<uint32_t, uint32_t> access;   // kind chunk: by unit, 1 read, 2 write
   void *pool = nullptr;
+  bool ordered = false;                  // copies of it are synchronous where the manual says so, as NICs need it
   uint32_t opened = 0;                   // kind imported: opens that need a close
   ChunkName name{};
   bool on_device() const { return kind != Kind::pinned && kind != Kind::registered && kind != Kind::managed; }

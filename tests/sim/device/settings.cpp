@@ -59,6 +59,7 @@ Settings read() {
   if (!text_of("PIRN_FAKE_GPU_DIR").empty()) found.dir = text_of("PIRN_FAKE_GPU_DIR");
   found.links = static_cast<uint32_t>(number("PIRN_FAKE_GPU_NVLINKS", found.links));
   found.imex = number("PIRN_FAKE_GPU_IMEX", 0) != 0;
+  found.dma_buf = number("PIRN_FAKE_GPU_DMA_BUF", 0) != 0;
   found.leaks = number("PIRN_FAKE_GPU_LEAKS", 1) != 0;
   if (getenv("PIRN_FAKE_GPU_NODES")) {
     for (const std::string &text : split(text_of("PIRN_FAKE_GPU_NODES"), ','))

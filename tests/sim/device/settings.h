@@ -24,6 +24,7 @@ struct Settings {
   std::string dir = "/dev/shm";     // PIRN_FAKE_GPU_DIR: where legacy and fabric handles are found
   uint32_t links = 18;              // PIRN_FAKE_GPU_NVLINKS: from each device to a switch; 0: none
   bool imex = false;                // PIRN_FAKE_GPU_IMEX: fabric handles are permitted
+  bool dma_buf = false;             // PIRN_FAKE_GPU_DMA_BUF: device memory can be exported to other devices
   bool leaks = true;                // PIRN_FAKE_GPU_LEAKS: tell at exit what is left
   std::vector<uint32_t> nodes;      // PIRN_FAKE_GPU_NODES: device nodes that this process sees
   std::vector<std::pair<uint32_t, uint32_t>> strangers;  // PIRN_FAKE_GPU_NOPEER=0-1,..: pairs without peer access

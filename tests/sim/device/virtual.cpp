@@ -4,6 +4,9 @@
 #include "report.h"
 #include "units.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 namespace pirn::fake_gpu {
 
 namespace {
@@ -143,6 +146,24 @@ Code export_file(uint64_t handle, int &file) {
 
 namespace {
 constexpr uint64_t fabric_mark = 0x6661627269633031, legacy_mark = 0x6c65676163793031;
+}
+
+Code export_dma_buf(Range part, int &file) {
+  constexpr uint64_t page = 4096;
+  Mapping *mapping = find_mapping(part.base);
+  if (!mapping || !mapping->chunk || part.length == 0 || part.base % page || part.length % page) return invalid_value;
+  const uint64_t room = (mapping->length + page - 1) / page * page;
+  if (part.base - mapping->base > room || part.length > room - (part.base - mapping->base)) return invalid_value;
+  // A name would move the bytes to another file later.
+  if (mapping->kind == Kind::plain && !mapping->chunk->name()) return out_of_memory;
+  const int own = mapping->chunk->export_file();
+  const std::string path = "/proc/self/fd/" + std::to_string(own);
+  file = own < 0 ? -1 : open(path.c_str(), O_RDWR | O_CLOEXEC);
+  if (own >= 0) close(own);
+  if (file < 0) return out_of_memory;
+  const auto first = static_cast<uint64_t>(mapping->bytes - mapping->chunk->bytes()) + (part.base - mapping->base);
+  lseek(file, static_cast<off_t>(first / page << 32 | part.length / page), SEEK_SET);
+  return ok;
 }
 
 Code export_fabric(uint64_t handle, FabricHandle &out) {

@@ -33,6 +33,11 @@ static_assert(sizeof(FabricHandle) == 64 && sizeof(LegacyHandle) == 64);
 
 Code export_file(uint64_t handle, int &file);
 Code export_fabric(uint64_t handle, FabricHandle &out);
+// A dma-buf of a part of one allocation or chunk, in whole pages: a new descriptor of the file behind it. Its position
+// says which part, (first page << 32) + number of pages; simulated NICs map that.
+Code export_dma_buf(Range part, int &file);
+// Flags of the call that ask for it on behalf of a NIC, which needs no permission of the device.
+constexpr uint64_t for_a_nic = 0x7069726e;
 Code import_file(int file, uint64_t &handle);
 Code import_fabric(const FabricHandle &in, uint64_t &handle);
 Code export_legacy(uint64_t address, LegacyHandle &out);

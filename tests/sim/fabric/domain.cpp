@@ -108,6 +108,8 @@ int open_domain(fid_fabric *object, fi_info *info, fid_domain **out, void *conte
   domain->fabric = fabric;
   domain->persona = &persona;
   domain->mr_mode = info->domain_attr->mr_mode & (persona.mr_required | persona.mr_optional);
+  domain->device_memory = info->caps & FI_HMEM;
+  domain->ways = ways_of(domain->rail);
   domain->single_threaded = info->domain_attr->threading == FI_THREAD_DOMAIN;
   domain->next_key = std::random_device()();
   if (int rc = persona.connected ? open_port(*domain) : 0) {

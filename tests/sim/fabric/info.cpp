@@ -102,13 +102,19 @@ bool has_fabric(const Persona &persona) {
   return (std::string(",") + list + ",").find(std::string(",") + persona.fabric + ",") != std::string::npos;
 }
 
-bool agrees(const Persona &persona, const Device &dev, const fi_info *hints) {
+// Device memory wants descriptors; who asks for it must be ready to give them.
+bool device_memory_agrees(size_t rail, const fi_info &hints) {
+  if (!(hints.caps & FI_HMEM)) return true;
+  return ways_of(rail).any() && hints.domain_attr && (hints.domain_attr->mr_mode & FI_MR_HMEM);
+}
+
+bool agrees(const Persona &persona, const Device &dev, size_t rail, const fi_info *hints) {
   if (!hints) return true;
   if (hints->ep_attr && hints->ep_attr->type != FI_EP_UNSPEC &&
       hints->ep_attr->type != (persona.connected ? FI_EP_MSG : FI_EP_RDM))
     return false;
   if (hints->addr_format != FI_FORMAT_UNSPEC && hints->addr_format != persona.address_format) return false;
-  if (hints->caps & ~caps_offered) return false;
+  if ((hints->caps & ~(caps_offered | FI_HMEM)) || !device_memory_agrees(rail, *hints)) return false;
   if ((hints->mode & persona.mode) != persona.mode) return false;
   if (hints->fabric_attr && differs(hints->fabric_attr->name, persona.fabric)) return false;
   if (hints->domain_attr && differs(hints->domain_attr->name, dev.domain.c_str())) return false;
@@ -144,6 +150,7 @@ void fill_domain(const Persona &persona, const Device &dev, const fi_info *hints
   int offered = hints && hints->domain_attr ? hints->domain_attr->mr_mode : persona.mr_required | persona.mr_optional;
   if (offered == FI_MR_BASIC_BIT) offered = 0;
   domain.mr_mode = persona.mr_required | (persona.mr_optional & offered);
+  if (hints && (hints->caps & FI_HMEM)) domain.mr_mode |= FI_MR_HMEM;
   domain.mr_key_size = (domain.mr_mode & FI_MR_PROV_KEY) ? persona.key_size : persona.chosen_key_size;
   domain.cq_data_size = persona.cq_data_size;
   domain.cq_cnt = domain.ep_cnt = 256;
@@ -192,7 +199,7 @@ int get_info(uint32_t, const char *node, const char *service, uint64_t flags, co
     if (!has_fabric(persona)) continue;
     for (size_t rail = 0; rail < device_count(); rail++) {
       Device dev = device(rail);
-      if (!agrees(persona, dev, hints)) continue;
+      if (!agrees(persona, dev, rail, hints)) continue;
       fi_info *info = new_info(persona, rail, dev, hints);
       if (!info) {
         fi_freeinfo(first);

@@ -36,9 +36,9 @@ std::mt19937_64 generator() {
 
 const char *provider_of(const char *fabric) { return strncmp(fabric, "efa", 3) == 0 ? "efa" : fabric; }
 
-fi_info *find(const char *fabric, int mr_mode, uint64_t mode) {
+fi_info *find(const char *fabric, int mr_mode, uint64_t mode, uint64_t more_caps) {
   fi_info *hints = fi_allocinfo(), *list = nullptr;
-  hints->caps = FI_MSG | FI_RMA | FI_READ | FI_WRITE | FI_REMOTE_READ | FI_REMOTE_WRITE;
+  hints->caps = FI_MSG | FI_RMA | FI_READ | FI_WRITE | FI_REMOTE_READ | FI_REMOTE_WRITE | more_caps;
   hints->mode = mode;
   hints->ep_attr->type = FI_EP_RDM;
   hints->domain_attr->mr_mode = mr_mode;
@@ -51,7 +51,7 @@ fi_info *find(const char *fabric, int mr_mode, uint64_t mode) {
 }
 
 Node::Node(const char *name, const Options &options) {
-  info = find(name, options.mr_mode);
+  info = find(name, options.mr_mode, FI_CONTEXT | FI_CONTEXT2, options.device_memory ? FI_HMEM : 0);
   if (!info) fail_msg("fi_getinfo does not offer \"%s\": is FI_PROVIDER_PATH set?", name);
   chosen = info;
   for (size_t i = 0; i < options.rail; i++) chosen = chosen->next;

@@ -28,7 +28,8 @@ constexpr int every_mr_mode = FI_MR_LOCAL | FI_MR_RAW | FI_MR_VIRT_ADDR | FI_MR_
                               FI_MR_ENDPOINT | FI_MR_HMEM;
 
 // What fi_getinfo answers for one fabric ("efa", "efa-direct", "cxi"), or null. Owned by the caller.
-fi_info *find(const char *fabric, int mr_mode = every_mr_mode, uint64_t mode = FI_CONTEXT | FI_CONTEXT2);
+fi_info *find(const char *fabric, int mr_mode = every_mr_mode, uint64_t mode = FI_CONTEXT | FI_CONTEXT2,
+              uint64_t more_caps = 0);
 const char *provider_of(const char *fabric);
 
 struct Result {
@@ -44,6 +45,7 @@ struct Node {
     size_t queue_size = 512;
     bool events = true;
     size_t rail = 0;
+    bool device_memory = false;  // FI_HMEM
   };
 
   Node(const char *name, const Options &options);

@@ -64,6 +64,7 @@ Device device(size_t index);
 extern const Persona efa_direct_persona, efa_persona, cxi_persona, verbs_persona;
 
 // From the environment; see README.md.
+std::string entry_of(const char *variable, size_t index);  // of a list, whose last entry serves the rest; "" without one
 size_t device_count();
 void apply_lists(size_t index, Device &out);  // PIRN_SIM_SPEEDS, PIRN_SIM_PCI
 

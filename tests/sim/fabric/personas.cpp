@@ -24,7 +24,8 @@ constexpr uint32_t efa_mark = 0x51aefa;
 
 constexpr uint32_t cxi_mark = 10;  // the default VNI
 
-// The nth entry of a comma-separated list, or the last; "" without a list.
+}  // namespace
+
 std::string entry_of(const char *variable, size_t index) {
   const char *list = getenv(variable);
   std::string entry;
@@ -36,8 +37,6 @@ std::string entry_of(const char *variable, size_t index) {
     at = end + 1;
   }
 }
-
-}  // namespace
 
 const Persona efa_persona = {
     .provider = "efa",

@@ -34,6 +34,10 @@ int check_descriptor(const Endpoint &endpoint, Kind kind, const iovec &part, voi
   uint64_t needed = rights[static_cast<size_t>(kind)];
   if (endpoint.connection) needed = rights_of_connection(kind);
   if (!r) {
+    if (is_device_memory(part.iov_base)) {
+      rule_broken(*domain.persona, "FI_MR_HMEM: device memory without descriptor");
+      return -FI_EINVAL;
+    }
     if (!(domain.mr_mode & FI_MR_LOCAL)) return 0;
     rule_broken(*domain.persona, "FI_MR_LOCAL: a local buffer without descriptor");
     return -FI_EINVAL;
@@ -70,7 +74,12 @@ int check_local(const Endpoint &endpoint, const Post &post, uint64_t &length, Fa
   bool inlined = post.injected || (post.flags & FI_INJECT);
   for (size_t i = 0; i < post.count; i++) {
     length += post.parts[i].iov_len;
-    if (inlined || !post.parts[i].iov_len) continue;
+    if (!post.parts[i].iov_len) continue;
+    if (inlined && is_device_memory(post.parts[i].iov_base)) {
+      rule_broken(persona, "device memory injected: the processor would read it");
+      return -FI_EINVAL;
+    }
+    if (inlined) continue;
     int rc = check_descriptor(endpoint, post.kind, post.parts[i], post.descriptors ? post.descriptors[i] : nullptr);
     if (rc && (rc = later(endpoint, rc, wc_local_protection, doomed))) return rc;
   }
@@ -161,8 +170,12 @@ Request *new_request(Endpoint &endpoint, const Post &post, Queue &queue, uint64_
   request->length = length;
   request->parts = post.count;
   for (size_t i = 0; i < post.count; i++) {
+    auto *registration = post.descriptors ? static_cast<Registration *>(post.descriptors[i]) : nullptr;
     request->local[i] = post.parts[i];
-    request->descriptors[i] = post.descriptors ? static_cast<Registration *>(post.descriptors[i]) : nullptr;
+    // One that was closed is not asked: the NIC of a connection finds out later.
+    if (registration && endpoint.domain->registrations.count(registration))
+      request->local[i].iov_base = registration->reached(post.parts[i].iov_base);
+    request->descriptors[i] = registration;
   }
   request->peer = post.peer;
   if (post.remote) request->remote = *post.remote;

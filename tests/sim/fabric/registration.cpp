@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sim.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -40,6 +42,13 @@ bool in_flight(const Registration &r) {
   return false;
 }
 
+void unmap(Registration &r) {
+  if (!r.device.map) return;
+  munmap(r.device.map, r.device.mapped);
+  r.domain->device_bytes -= r.length;
+  r.device = {};
+}
+
 int close_registration(fid *object) {
   auto *r = reinterpret_cast<Registration *>(object);
   Domain *domain = r->domain;
@@ -48,6 +57,7 @@ int close_registration(fid *object) {
   withdraw(*r);
   if (r->endpoint) r->endpoint->bound--;
   if (r->inner) fi_close(&r->inner->fid);
+  unmap(*r);
   domain->registrations.erase(r);
   domain->children--;
   delete r;
@@ -117,6 +127,28 @@ int choose_key(Domain &domain, const fi_mr_attr &attr, Registration &r) {
   return -FI_EKEYREJECTED;
 }
 
+// What the attributes say of the memory, and a mapping of it if it is a device's.
+int take_memory(const fi_mr_attr &attr, uint64_t flags, Registration &r) {
+  Domain &domain = *r.domain;
+  const auto *part = flags & flag_dma_buf ? reinterpret_cast<const DmaBufPart *>(attr.mr_iov) : nullptr;
+  r.base = part ? part->address() : static_cast<char *>(attr.iov_count == 1 ? attr.mr_iov->iov_base : nullptr);
+  r.length = part ? part->length : attr.iov_count == 1 ? attr.mr_iov->iov_len : 0;
+  if (attr.iov_count != 1 || (flags & ~flag_dma_buf) || !attr.access || !r.length) {
+    rule_broken(*domain.persona, "fi_mr_regattr with %zu parts, flags 0x%llx, access 0x%llx, %zu bytes", attr.iov_count,
+                static_cast<unsigned long long>(flags), static_cast<unsigned long long>(attr.access), r.length);
+    return -FI_EINVAL;
+  }
+  if (!part && attr.iface == FI_HMEM_SYSTEM && !is_device_memory(r.base)) return 0;
+  // Whoever says SYSTEM of device memory hears of it below, whatever the domain is for.
+  const bool taken = domain.device_memory && (part ? domain.ways.by_dma_buf : domain.ways.by_interface);
+  if (attr.iface != FI_HMEM_SYSTEM && !taken)
+    return part ? -FI_EOPNOTSUPP : -FI_ENOSYS;
+  if (r.length > device_memory_limit() - domain.device_bytes) return -FI_ENOMEM;
+  if (int rc = map_device_memory(*domain.persona, attr, r.base, r.length, part, r.device)) return rc;
+  domain.device_bytes += r.length;
+  return 0;
+}
+
 int register_attr(fid *object, const fi_mr_attr *attr, uint64_t flags, fid_mr **out) {
   static fi_ops operations = [] {
     fi_ops o = no_operations();
@@ -128,26 +160,24 @@ int register_attr(fid *object, const fi_mr_attr *attr, uint64_t flags, fid_mr **
   auto *domain = reinterpret_cast<Domain *>(object);
   Guard guard(*domain);
   if (domain->persona->connected) flags &= ~from_rxm;
-  if (attr->iov_count != 1 || flags || !attr->access || !attr->mr_iov->iov_len) {
-    rule_broken(*domain->persona, "fi_mr_regattr with %zu parts, flags 0x%llx, access 0x%llx, %zu bytes", attr->iov_count,
-                static_cast<unsigned long long>(flags), static_cast<unsigned long long>(attr->access),
-                attr->iov_count ? attr->mr_iov->iov_len : 0);
-    return -FI_EINVAL;
-  }
-  if (attr->iface != FI_HMEM_SYSTEM) return -FI_ENOSYS;
   auto r = std::make_unique<Registration>();
   r->domain = domain;
-  r->base = static_cast<char *>(attr->mr_iov->iov_base);
-  r->length = attr->mr_iov->iov_len;
   r->access = attr->access;
-  if (int rc = choose_key(*domain, *attr, *r)) return rc;
-  if (int rc = open_inner(*r)) return rc;
+  if (int rc = take_memory(*attr, flags, *r)) return rc;
+  int rc = choose_key(*domain, *attr, *r);
+  if (!rc) rc = open_inner(*r);
+  if (rc) {
+    unmap(*r);
+    return rc;
+  }
   r->fid.fid = {FI_CLASS_MR, attr->context, &operations};
   r->fid.mem_desc = r.get();
   r->fid.key = FI_KEY_NOTAVAIL;
   if (!(domain->mr_mode & FI_MR_ENDPOINT)) {
-    if (int rc = enable(*r)) {
+    rc = enable(*r);
+    if (rc) {
       if (r->inner) fi_close(&r->inner->fid);
+      unmap(*r);
       return rc;
     }
   }
@@ -180,7 +210,7 @@ int register_one(fid *object, const void *buffer, size_t length, uint64_t access
 // A registration that only serves this side exists for its descriptor.
 int open_inner(Registration &r) {
   if (!remote(r)) return 0;
-  iovec part = {r.base, r.length};
+  iovec part = {r.reached(r.base), r.length};
   fi_mr_attr attr = {};
   attr.mr_iov = &part;
   attr.iov_count = 1;

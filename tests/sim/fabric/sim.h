@@ -7,6 +7,7 @@
 #pragma once
 
 #include "board.h"
+#include "device_memory.h"
 #include "faults.h"
 #include "persona.h"
 
@@ -84,10 +85,15 @@ struct Registration {
   fid_mr *inner = nullptr;
   char *base = nullptr;
   size_t length = 0;
+  NicMapping device;  // of device memory: where we reach it
   uint64_t access = 0;
   uint64_t key = 0;
   uint64_t inner_key = 0;
   bool enabled = false;
+  char *reached(const void *address) const {
+    auto *at = const_cast<char *>(static_cast<const char *>(address));
+    return device.map ? device.alias + (at - base) : at;
+  }
 };
 
 enum class Kind : uint8_t { write, read, send, receive };
@@ -169,6 +175,9 @@ struct Domain {
   fid_domain *inner = nullptr;
   size_t rail = 0;
   int mr_mode = 0;
+  bool device_memory = false;    // FI_HMEM was asked for
+  Ways ways;                     // it is taken in
+  uint64_t device_bytes = 0;     // registered
   bool single_threaded = false;  // FI_THREAD_DOMAIN was promised
   std::mutex mutex;
   size_t children = 0;

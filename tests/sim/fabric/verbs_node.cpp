@@ -22,7 +22,7 @@ double seconds() {
 
 fi_info *find_connected(int mr_mode, uint64_t operation_flags) {
   fi_info *hints = fi_allocinfo(), *list = nullptr;
-  hints->caps = FI_MSG | FI_RMA;
+  hints->caps = FI_MSG | FI_RMA | (getenv("PIRN_SIM_HMEM") ? FI_HMEM : 0);  // where the NICs take device memory
   hints->ep_attr->type = FI_EP_MSG;
   hints->domain_attr->mr_mode = mr_mode;
   hints->tx_attr->op_flags = operation_flags;

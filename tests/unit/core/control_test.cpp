@@ -288,6 +288,30 @@ void session__late_frame_of_a_peer_object_that_is_gone__is_dropped(void **) {
   assert_int_equal(window->state, WindowState::open);
 }
 
+// B still has the peer object that it had for one whom A gave up: it greets by that one, before the new one comes.
+void session__greeting_of_the_object_before__does_not_end_the_new_one(void **) {
+  Rig rig(quick());
+  Window *window = rig.import(rig.a, rig.b.blob);
+  assert_true(rig.until([&] { return rig.a.peer->mailbox.idle() && rig.b.peer->mailbox.idle(); }));
+  wire::Header greeting;
+  greeting.kind = wire::Kind::ping;
+  greeting.token = rig.a.peer->sessions.front().own_token;
+  greeting.epoch = rig.b.peer->own_epoch + 2;
+  const uint32_t present = rig.a.peer->remote_epoch;
+  assert_true(rig.a.peer->epoch_settled);
+  assert_null(rig.a.endpoint->members().receiver(greeting));  // it comes late
+
+  rig.a.peer->remote_epoch = greeting.epoch;  // it came first, and nothing else of it
+  rig.a.peer->epoch_settled = false;
+  const std::vector<std::byte> message = rig.random.bytes(8);
+  pirn_transfer id = 0;
+  rig.notify(message, {}, &id);
+  assert_int_equal(rig.finish(id).status, PIRN_OK);
+  assert_int_equal(rig.a.peer->remote_epoch, present);
+  assert_int_equal(rig.a.peer->state, PIRN_PEER_UP);
+  assert_int_equal(window->state, WindowState::open);
+}
+
 void session__epoch_changes__ends_it(void **) {
   Rig rig(quick());
   std::vector<std::byte> message = rig.random.bytes(8);
@@ -438,6 +462,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(notifications__inbox_full__senders_wait_and_resume),
       cmocka_unit_test(notification__buffer_too_small__stays_in_the_queue),
       cmocka_unit_test(notification__deadline_passes__the_ones_behind_it_still_arrive),
+      cmocka_unit_test(session__greeting_of_the_object_before__does_not_end_the_new_one),
       cmocka_unit_test(session__epoch_changes__ends_it),
       cmocka_unit_test(session__late_frame_of_a_peer_object_that_is_gone__is_dropped),
       cmocka_unit_test(peer_closed__the_other_side_sees_it_closed_and_its_transfers_end),

@@ -273,6 +273,26 @@ void has_room__table(void **) {
     assert_int_equal(has_room(row.backlog, row.bytes, row.limit, row.speed, row.fastest), row.expected);
 }
 
+void may_take__one_takes_three_quarters_and_everybody_one(void **) {
+  const struct {
+    uint32_t held;
+    size_t free;
+    bool expected;
+  } rows[] = {{0, 0, false}, {0, 1, true}, {1, 1, false}, {1, 2, true}, {3, 2, false}, {5, 3, true}, {6, 3, false}};
+  for (const auto &row : rows) assert_int_equal(may_take(row.held, row.free), row.expected);
+
+  for (size_t depth = 1; depth <= 512; ++depth) {
+    size_t free = depth;
+    uint32_t hog = 0, second = 0;
+    while (may_take(hog, free)) ++hog, --free;
+    assert_true(hog >= 1 && hog <= (3 * depth + 3) / 4);
+    if (depth > 1) assert_true(free >= 1);
+    while (may_take(second, free)) ++second, --free;
+    if (depth > 1) assert_true(second >= 1);
+    if (depth > 8) assert_true(hog >= depth / 2 && free >= 1);
+  }
+}
+
 struct Item {
   explicit Item(int value_in) : value(value_in), link(this), other(this) {}
   int value;
@@ -349,6 +369,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(piece_size__unequal_rails__end_together),
       cmocka_unit_test(rails__one_at_half_speed__all_end_together),
       cmocka_unit_test(has_room__table),
+      cmocka_unit_test(may_take__one_takes_three_quarters_and_everybody_one),
       cmocka_unit_test(list__push_pop_unlink__keep_order),
       cmocka_unit_test(list__one_item_on_two_lists__is_independent),
       cmocka_unit_test(list__each_may_unlink_the_item_it_visits),

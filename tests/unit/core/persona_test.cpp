@@ -208,8 +208,8 @@ void two_rails__one_is_full__the_other_takes_the_rest(void **) {
   Rig rig(options);
   rig.fake.hold();
   pirn_transfer id = rig.write(0, 0, whole);
-  assert_true(rig.a.endpoint->rails()[0]->full());
-  assert_true(rig.a.endpoint->rails()[1]->full());
+  assert_false(rig.a.endpoint->rails()[0]->takes(rig.a.peer->paths[0].outstanding));
+  assert_false(rig.a.endpoint->rails()[1]->takes(rig.a.peer->paths[1].outstanding));
   rig.fake.release();
   assert_int_equal(rig.finish(id).status, PIRN_OK);
   assert_bytes(rig.b.memory.data(), rig.a.memory.data(), whole, "B");

@@ -20,6 +20,7 @@ struct {
   uint64_t made = 0;      // copies
   uint64_t fail_at = 0;   // the copy that is refused
   int64_t rings = 0;      // page-locked pieces that are not freed
+  int64_t allocated = 0;  // pieces of "device" memory likewise
 } gpu;
 
 void catch_up() {
@@ -37,6 +38,23 @@ device::Operations operations() {
   table.release_host = [](void *address) {
     --gpu.rings;
     std::free(address);
+    return Status::ok();
+  };
+  table.allocate = [](uint32_t device, uint64_t length) -> Result<device::Allocation> {
+    ++gpu.allocated;
+    return device::Allocation{std::calloc(1, length), length, device, device::Backing::chunks, 1};
+  };
+  table.release = [](const device::Allocation &allocation) {
+    --gpu.allocated;
+    std::free(allocation.address);
+    return Status::ok();
+  };
+  table.pin = [](void *, uint64_t) {
+    ++gpu.rings;
+    return Status::ok();
+  };
+  table.unpin = [](void *) {
+    --gpu.rings;
     return Status::ok();
   };
   table.make_stream = [](uint32_t) -> Result<void *> { return static_cast<void *>(&gpu); };
@@ -222,6 +240,114 @@ void owner__demands_beyond_the_window_or_its_rights__copies_nothing(void **) {
   assert_int_equal(devices.rig.b.endpoint->control().counters().malformed, 0);
 }
 
+// A wish of A's, who says that it is another process of this host, and what B answers.
+struct RingDevices : Devices {
+  explicit RingDevices(const std::vector<std::string> &more = {}) : Devices(PIRN_ACCESS_WRITE, with(more)) {
+    rig.b.peer->metadata.process[0] ^= 1;
+  }
+  static RigOptions with(const std::vector<std::string> &more) {
+    RigOptions options = small_slots();
+    options.settings.insert(options.settings.end(), {"RING_SLOT=64K", "RING_SLOTS=3"});
+    options.settings.insert(options.settings.end(), more.begin(), more.end());
+    return options;
+  }
+  void want(uint64_t wanted) {
+    rig.a.endpoint->staging().post(*rig.a.peer, wire::StageWant{wanted, wire::SlotMemory::device});
+    rig.for_ms(5, [&] { rig.pump(); });
+  }
+  // The window that the slots on the device are in; 0: there are none.
+  uint64_t slots() {
+    uint64_t found = 0;
+    rig.b.endpoint->memory().each_advertised([&](Advertised &other) {
+      if (other.blob.on_device && other.blob.window != id) found = other.blob.window;
+    });
+    return found;
+  }
+};
+
+void ring__demands_beyond_the_window_its_rights_or_the_slots__copies_nothing(void **) {
+  RingDevices devices;
+  devices.lend();
+  devices.want(devices.id);
+  const uint64_t slots = devices.slots(), id = devices.id;
+  assert_int_not_equal(slots, 0);
+  const std::vector<std::byte> before = devices.far;
+  const wire::StageMove bad[] = {
+      {1, id, 0, 1, {{room, 1}}, slots},
+      {2, id, 0, 0, {{0, 10}}, slots},              // no read access
+      {3, id, 3, 1, {{0, 10}}, slots},              // no such slot
+      {4, id, 0, 1, {{0, slot}, {slot, 1}}, slots},  // more than a slot
+      {5, id, 0, 1, {{0, 10}}, slots + 1},          // no such slots
+      {6, id, 0, 1, {{0, 10}}, id},                 // a window that is not of slots
+      {7, slots, 0, 1, {{0, 10}}, slots},           // the slots themselves, which nobody opened
+      {8, devices.rig.b.window_id, 0, 1, {{0, 10}}, slots},  // host memory
+  };
+  for (const wire::StageMove &move : bad) devices.demand(move);
+  assert_int_equal(gpu.made, 0);
+  assert_bytes(devices.far.data(), before.data(), room, "the window");
+  devices.demand({9, id, 2, 1, {{0, 10}, {20, 10}}, slots});
+  assert_int_equal(gpu.made, 2);
+  assert_int_equal(devices.rig.b.endpoint->control().counters().malformed, 0);
+}
+
+void ring__asked_for_again__is_the_same_one(void **) {
+  RingDevices devices;
+  const int64_t before = gpu.allocated;
+  devices.want(devices.id);
+  devices.want(devices.id);
+  assert_int_equal(gpu.allocated, before + 1);
+  assert_int_equal(devices.loans().slots_of(*devices.rig.b.peer), 3);
+}
+
+void ring__closed_while_a_copy_is_under_way__is_freed_afterwards_and_serves_no_more(void **) {
+  RingDevices devices;
+  const int64_t before = gpu.allocated;
+  devices.want(devices.id);
+  const uint64_t slots = devices.slots();
+  gpu.held = true;
+  devices.demand({1, devices.id, 0, 1, {{0, 10}}, slots});
+  assert_int_equal(gpu.made, 1);
+  auto message = std::make_shared<Message>();
+  message->kind = wire::Kind::window_close;
+  message->body = wire::WindowRef{slots, 0};
+  devices.rig.a.endpoint->control().post(*devices.rig.a.peer, std::move(message));
+  devices.rig.for_ms(20, [&] { devices.rig.pump(); });
+  assert_int_equal(gpu.allocated, before + 1);
+  gpu.held = false;
+  assert_true(devices.rig.until([&] { return gpu.allocated == before; }));
+  devices.demand({2, devices.id, 0, 1, {{0, 10}}, slots});
+  assert_int_equal(gpu.made, 1);
+}
+
+void ring__peer_that_ends__never_leaves_its_ring_to_the_next(void **) {
+  RingDevices devices;
+  const int64_t before = gpu.allocated, pinned = gpu.rings;
+  devices.lend();  // host slots that it could map
+  devices.want(devices.id);
+  assert_int_equal(gpu.allocated, before + 1);
+  assert_int_equal(gpu.rings, pinned + 1);
+  devices.rig.a.endpoint->close(*devices.rig.a.peer);
+  assert_true(devices.rig.until([&] { return gpu.allocated == before && gpu.rings == pinned; }));
+}
+
+void ring__not_for_this_peer_or_memory__is_refused(void **) {
+  {
+    RingDevices devices;
+    devices.rig.b.peer->metadata.process[0] ^= 1;  // it is this process
+    devices.want(devices.id);
+    assert_int_equal(devices.slots(), 0);
+  }
+  for (const char *setting : {"RINGS=none", "RINGS=host", "STAGING_MEMORY=191K"}) {
+    RingDevices devices({setting});
+    devices.want(devices.id);
+    assert_int_equal(devices.slots(), 0);
+  }
+  RingDevices devices;
+  devices.want(devices.rig.b.window_id);  // host memory
+  devices.want(devices.id + 100);
+  assert_int_equal(devices.slots(), 0);
+}
+
 void owner__demands_of_who_has_no_slots_or_closed_the_window__copies_nothing(void **) {
   Devices devices;
   devices.demand({1, devices.id, 0, 1, {{0, 10}}});
@@ -330,6 +456,24 @@ void importer__owner_never_answers__ends_at_the_deadline_and_slots_come_back(voi
   }
 }
 
+// The slots would serve any window: that this one is gone says nothing of them.
+void importer__owner_refuses_for_a_window_that_is_gone__asks_again_for_the_next(void **) {
+  Devices devices;
+  Rig &rig = devices.rig;
+  // B has withdrawn the window when the wish comes; A hears of that later.
+  devices.advertised->withdrawing = true;
+  const pirn_transfer id = devices.post(OpKind::write, {{devices.source, 0, devices.window, 0, room}});
+  rig.for_ms(20, [&] { rig.pump(); });
+  auto message = std::make_shared<Message>();
+  message->kind = wire::Kind::window_withdraw;
+  message->body = wire::WindowRef{devices.id, 0};
+  rig.b.endpoint->control().post(*rig.b.peer, std::move(message));
+  assert_int_equal(rig.finish(id).status, PIRN_ERR_WINDOW_GONE);
+  devices.advertised = must(rig.b.endpoint->memory().advertise(devices.target, 0, room, PIRN_ACCESS_WRITE), "advertise");
+  Window *next = rig.import(rig.a, wire::encode_window(devices.advertised->blob));
+  assert_int_equal(devices.run(OpKind::write, {{devices.source, 0, next, 0, room}}).status, PIRN_OK);
+}
+
 void importer__peer_without_staging__is_unavailable(void **) {
   Devices devices;
   devices.rig.a.peer->metadata.features = wire::feature_window_update;
@@ -339,7 +483,10 @@ void importer__peer_without_staging__is_unavailable(void **) {
   assert_int_equal(devices.run(OpKind::write, {{devices.source, 0, devices.rig.a.window, 0, room}}).status, PIRN_OK);
 }
 
-void every_end__all_slots_are_freed(void **) { assert_int_equal(gpu.rings, 0); }
+void every_end__all_slots_are_freed(void **) {
+  assert_int_equal(gpu.rings, 0);
+  assert_int_equal(gpu.allocated, 0);
+}
 
 }  // namespace
 
@@ -351,12 +498,18 @@ int main() {
       cmocka_unit_test(staged__memory_for_slots_is_used_up__says_so),
       cmocka_unit_test(staged__copy_fails_at_either_end__ends_with_its_words),
       cmocka_unit_test(owner__demands_beyond_the_window_or_its_rights__copies_nothing),
+      cmocka_unit_test(ring__demands_beyond_the_window_its_rights_or_the_slots__copies_nothing),
+      cmocka_unit_test(ring__asked_for_again__is_the_same_one),
+      cmocka_unit_test(ring__closed_while_a_copy_is_under_way__is_freed_afterwards_and_serves_no_more),
+      cmocka_unit_test(ring__peer_that_ends__never_leaves_its_ring_to_the_next),
+      cmocka_unit_test(ring__not_for_this_peer_or_memory__is_refused),
       cmocka_unit_test(owner__demands_of_who_has_no_slots_or_closed_the_window__copies_nothing),
       cmocka_unit_test(owner__slot_demanded_twice__copies_once),
       cmocka_unit_test(owner__withdraw_while_it_copies__waits_for_the_copy),
       cmocka_unit_test(owner__peer_leaves_while_it_copies__takes_the_slots_back_afterwards),
       cmocka_unit_test(importer__cancelled_while_its_device_copies__ends_when_that_is_over),
       cmocka_unit_test(importer__owner_never_answers__ends_at_the_deadline_and_slots_come_back),
+      cmocka_unit_test(importer__owner_refuses_for_a_window_that_is_gone__asks_again_for_the_next),
       cmocka_unit_test(importer__peer_without_staging__is_unavailable),
       cmocka_unit_test(every_end__all_slots_are_freed),
   };

@@ -4,6 +4,8 @@
 
 #include "local/mappings.h"
 
+#include <sys/mman.h>
+
 using namespace fixture;
 
 namespace {
@@ -49,6 +51,89 @@ void find__read_only_mapping__serves_no_writer(void **) {
   const MappingId both = cache.add(1, 7, 200, writer());
   assert_int_equal(cache.find(1, 7, writer()), both);
   assert_int_equal(cache.find(1, 7), both);
+}
+
+// A table whose page-locking is counted; `unlocks` false: it refuses to undo it.
+struct {
+  std::vector<void *> locked;
+  int calls = 0;
+  bool unlocks = true;
+} pages;
+
+device::Operations locking_table() {
+  device::Operations table{};
+  table.pin = [](void *address, uint64_t) {
+    ++pages.calls;
+    pages.locked.push_back(address);
+    return Status::ok();
+  };
+  table.unpin = [](void *address) {
+    if (!pages.unlocks) return fail(PIRN_ERR_IO, "made to fail");
+    std::erase(pages.locked, address);
+    return Status::ok();
+  };
+  return table;
+}
+
+void *one_page() { return mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); }
+
+bool is_mapped(void *address) {
+  unsigned char resident = 0;
+  return mincore(address, 4096, &resident) == 0;
+}
+
+void lock__of_host_memory__is_done_once_and_undone_before_it_is_unmapped(void **) {
+  const device::Operations table = locking_table();
+  pages = {};
+  void *page = one_page();
+  {
+    Mappings mappings;
+    const MappingId id = mappings.add(instance_of(1), 7, {}, {nullptr, 0, page, 4096, {}});
+    assert_int_equal(mappings.lock(id, table).code, PIRN_OK);
+    assert_int_equal(mappings.lock(id, table).code, PIRN_OK);
+    assert_int_equal(pages.calls, 1);
+    mappings.lost(instance_of(1));
+    assert_int_equal(pages.locked.size(), 1);
+    mappings.release(id);
+    assert_true(pages.locked.empty());
+    assert_false(is_mapped(page));
+  }
+  assert_int_equal(pages.calls, 1);
+}
+
+void unmap__what_cannot_be_unlocked__stays_mapped(void **) {
+  const device::Operations table = locking_table();
+  pages = {};
+  pages.unlocks = false;
+  void *page = one_page();
+  Mappings mappings;
+  const MappingId id = mappings.add(instance_of(1), 7, {}, {nullptr, 0, page, 4096, {}});
+  assert_int_equal(mappings.lock(id, table).code, PIRN_OK);
+  mappings.gone(instance_of(1), 7);
+  mappings.release(id);
+  assert_int_equal(mappings.failed(), 1);
+  assert_int_equal(mappings.size(), 0);
+  assert_true(is_mapped(page));
+  munmap(page, 4096);
+}
+
+void lock__of_device_memory__is_invalid(void **) {
+  const device::Operations table = locking_table();
+  pages = {};
+  Cache cache;
+  const MappingId id = cache.mappings.add(instance_of(1), 7, {}, {&table, 0, nullptr, 100, {}});
+  assert_int_equal(cache.mappings.lock(id, table).code, PIRN_ERR_INVALID);
+  assert_int_equal(pages.calls, 0);
+}
+
+void keep_all__unmaps_nothing_any_more(void **) {
+  Cache cache;
+  const MappingId id = cache.add(1, 7, 100);
+  cache.mappings.keep_all();
+  cache.mappings.gone(instance_of(1), 7);
+  cache.mappings.release(id);
+  assert_int_equal(cache.mappings.size(), 0);
+  assert_true(cache.unmapped.empty());
 }
 
 void release__by_the_last_user__keeps_it_for_the_next(void **) {
@@ -131,6 +216,10 @@ int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(find__of_the_same_allocation__is_the_same_mapping),
       cmocka_unit_test(find__read_only_mapping__serves_no_writer),
+      cmocka_unit_test(lock__of_host_memory__is_done_once_and_undone_before_it_is_unmapped),
+      cmocka_unit_test(unmap__what_cannot_be_unlocked__stays_mapped),
+      cmocka_unit_test(lock__of_device_memory__is_invalid),
+      cmocka_unit_test(keep_all__unmaps_nothing_any_more),
       cmocka_unit_test(release__by_the_last_user__keeps_it_for_the_next),
       cmocka_unit_test(gone__while_used__is_stale_and_unmapped_by_the_last_user),
       cmocka_unit_test(add__beside_a_stale_one__is_another),

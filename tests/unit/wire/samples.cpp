@@ -156,11 +156,14 @@ AddressChange sample_address() { return {31, to_bytes("new address")}; }
 std::vector<std::pair<std::string, Stage>> stage_samples() {
   WindowBlob slots = sample_window();
   slots.length = 8 << 20;
-  return {{"stage_want", StageWant{5}},
-          {"stage_lent", StageLent{PIRN_OK, "", 1 << 20, 8, encode_window(slots)}},
-          {"stage_not_lent", StageLent{PIRN_ERR_NO_MEMORY, "PIRN_STAGING_MEMORY is used up", 0, 0, {}}},
-          {"stage_write", StageMove{0x0102030405060708, 5, 7, 1, {{4096, 1}, {0xfffffffff0, 65536}}}},
-          {"stage_read", StageMove{9, 6, 0, 0, {{0, 1 << 20}}}},
+  return {{"stage_want", StageWant{5, SlotMemory::host}},
+          {"stage_want_device", StageWant{5, SlotMemory::device}},
+          {"stage_lent", StageLent{PIRN_OK, "", 1 << 20, 8, encode_window(slots), 0}},
+          {"stage_lent_device", StageLent{PIRN_OK, "", 1 << 20, 8, encode_window(slots), 5}},
+          {"stage_not_lent", StageLent{PIRN_ERR_NO_MEMORY, "PIRN_STAGING_MEMORY is used up", 0, 0, {}, 0}},
+          {"stage_write", StageMove{0x0102030405060708, 5, 7, 1, {{4096, 1}, {0xfffffffff0, 65536}}, 0}},
+          {"stage_write_device", StageMove{9, 5, 7, 1, {{4096, 1}, {0xfffffffff0, 65536}}, 0x1112131415161718}},
+          {"stage_read", StageMove{9, 6, 0, 0, {{0, 1 << 20}}, 0}},
           {"stage_moved", StageMoved{0x0102030405060708, PIRN_OK, ""}},
           {"stage_not_moved", StageMoved{9, PIRN_ERR_WINDOW_GONE, "window 6 is withdrawn"}}};
 }

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+// Device memory registered with the rails, over cxi's rules: offsets, and keys that a reset changes. Host memory passes for the
+// device's.
+#include "rig.h"
+
+#include <cstdlib>
+#include <cstring>
+
+using namespace pirn;
+using namespace pirn::core;
+
+namespace {
+
+constexpr uint64_t room = 1 << 20;
+uint64_t copies = 0, ordered = 0;
+
+device::Operations operations() {
+  device::Operations table = device::unsupported("fake");
+  table.fabric_interface = 1;
+  table.identify = [](const void *address) -> Result<std::optional<device::Allocation>> {
+    device::Allocation found;
+    found.address = const_cast<void *>(address);
+    found.length = room;
+    found.device = 2;
+    return std::optional<device::Allocation>(found);
+  };
+  table.order_with_nics = [](const device::Allocation &) {
+    ++ordered;
+    return Status::ok();
+  };
+  table.allocate_host = [](uint64_t length) -> Result<void *> { return std::malloc(length); };
+  table.release_host = [](void *address) {
+    std::free(address);
+    return Status::ok();
+  };
+  table.make_stream = [](uint32_t) -> Result<void *> { return static_cast<void *>(&copies); };
+  table.drop_stream = [](uint32_t, void *) { return Status::ok(); };
+  table.make_event = table.make_stream;
+  table.drop_event = table.drop_stream;
+  table.record = [](uint32_t, void *, void *) { return Status::ok(); };
+  table.copy = [](uint32_t, void *, void *to, const void *from, uint64_t length) {
+    ++copies;
+    std::memcpy(to, from, length);
+    return Status::ok();
+  };
+  table.reached = [](uint32_t, void *) -> Result<bool> { return true; };
+  table.finish = [](uint32_t, void *, uint64_t) { return Status::ok(); };
+  return table;
+}
+
+const device::Operations &table() {
+  static const device::Operations made = operations();
+  return made;
+}
+
+RigOptions demanding(const char *way) {
+  RigOptions options = rekeying_nics(2);
+  options.persona.device_memory = true;
+  options.settings.push_back(std::string("DEVICE_MEMORY=") + way);
+  return options;
+}
+
+// A rig with "device" memory on both sides; A has imported B's.
+struct Devices {
+  explicit Devices(const RigOptions &options) : rig(options) {
+    copies = ordered = 0;
+    near = rig.random.bytes(room);
+    far = rig.random.bytes(room);
+    Memory &memory = rig.b.endpoint->memory();
+    source = must(rig.a.endpoint->memory().add(rig.a.endpoint.get(), near.data(), room, Home{&table(), 2}), "add");
+    target = must(memory.add(rig.b.endpoint.get(), far.data(), room, Home{&table(), 2}), "add");
+    advertised = must(memory.advertise(target, 0, room, PIRN_ACCESS_READ | PIRN_ACCESS_WRITE), "advertise");
+    window = rig.import(rig.a, wire::encode_window(advertised->blob));
+    over_fabric.path = Route::fabric;
+  }
+  pirn_result run(OpKind kind, const Segment &segment) { return rig.finish(rig.vectored(kind, {segment}, over_fabric)); }
+
+  std::vector<std::byte> near, far;
+  Rig rig;
+  Region *source = nullptr, *target = nullptr;
+  Advertised *advertised = nullptr;
+  Window *window = nullptr;
+  TransferOptions over_fabric;
+};
+
+void expect_way(const pirn_result &result, const char *way) {
+  if (result.status != PIRN_OK) fail_test("%s", result.text);
+  assert_int_equal(std::string(result.rail).find(std::string(", ") + way) != std::string::npos, true);
+}
+
+void direct__each_pair_of_memories__bytes_are_right_and_nothing_is_copied(void **) {
+  Devices devices(demanding("direct"));
+  Rig &rig = devices.rig;
+  assert_true(devices.advertised->blob.on_device);
+  for (const auto &key : devices.advertised->blob.rails) assert_true(key.key != wire::no_key);
+  struct Pair {
+    Region *region;
+    std::byte *local;
+    Window *window;
+    std::byte *remote;
+  };
+  const Pair pairs[] = {{devices.source, devices.near.data(), devices.window, devices.far.data()},
+                        {devices.source, devices.near.data(), rig.a.window, rig.b.memory.data()},
+                        {rig.a.region, rig.a.memory.data(), devices.window, devices.far.data()}};
+  for (const Pair &pair : pairs) {
+    const uint64_t from = rig.random.between(0, 999), to = rig.random.between(0, 999), length = room - 1000;
+    const std::vector<std::byte> before(pair.remote, pair.remote + room);
+    expect_way(devices.run(OpKind::write, {pair.region, from, pair.window, to, length}), "direct");
+    assert_bytes(pair.remote + to, pair.local + from, length, "written");
+    assert_bytes(pair.remote, before.data(), to, "before");
+    assert_bytes(pair.remote + to + length, before.data() + to + length, room - to - length, "behind");
+    const std::vector<std::byte> fresh = rig.random.bytes(length);
+    std::copy(fresh.begin(), fresh.end(), pair.remote + to);
+    expect_way(devices.run(OpKind::read, {pair.region, from, pair.window, to, length}), "direct");
+    assert_bytes(pair.local + from, fresh.data(), length, "read");
+  }
+  assert_int_equal(copies, 0);
+  assert_int_equal(ordered, 2);  // region and region; the window is a part of one
+  const auto registrations = rig.fake.device_registrations();
+  assert_int_equal(registrations.size(), 6);  // each of the three on two rails
+  for (const auto &each : registrations) {
+    assert_int_equal(each.interface, 1);
+    assert_int_equal(each.device, 2);
+  }
+}
+
+void direct__rails_reset__go_on_with_other_keys(void **) {
+  Devices devices(demanding("direct"));
+  expect_way(devices.run(OpKind::write, {devices.source, 0, devices.window, 0, room}), "direct");
+  const auto before = devices.advertised->keys;
+  for (auto &rail : devices.rig.b.endpoint->rails()) devices.rig.b.endpoint->engine().reset_rail(*rail);
+  assert_true(before[0].key != devices.advertised->keys[0].key && before[1].key != devices.advertised->keys[1].key);
+  const std::vector<std::byte> fresh = devices.rig.random.bytes(room);
+  std::copy(fresh.begin(), fresh.end(), devices.near.begin());
+  expect_way(devices.run(OpKind::write, {devices.source, 0, devices.window, 0, room}), "direct");
+  assert_bytes(devices.far.data(), fresh.data(), room, "written");
+  assert_int_equal(copies, 0);
+}
+
+void direct__demanded_and_refused__ends_with_each_reason(void **) {
+  RigOptions options = demanding("direct");
+  options.persona.refuses_address = FI_ENOSYS;
+  Devices devices(options);
+  for (const auto &key : devices.advertised->blob.rails) assert_true(key.key == wire::no_key);
+  for (Region *region : {devices.source, devices.rig.a.region}) {
+    const pirn_result result = devices.run(OpKind::write, {region, 0, devices.window, 0, 64});
+    assert_int_equal(result.status, PIRN_ERR_UNAVAILABLE);
+    const bool own = region == devices.source;
+    assert_non_null(std::strstr(result.text, "PIRN_DEVICE_MEMORY=direct"));
+    assert_non_null(std::strstr(result.text, own ? "by address: fi_mr_regattr: Function not implemented"
+                                                 : "the window's owner has not registered it with its rail 0"));
+  }
+  assert_int_equal(copies, 0);
+}
+
+// No runtime of a device is loaded in this process, whatever passes for one here.
+void direct__not_demanded_and_no_runtime_initialized__is_staged(void **) {
+  for (const char *way : {"auto", "staged"}) {
+    Devices devices(demanding(way));
+    expect_way(devices.run(OpKind::write, {devices.source, 0, devices.window, 0, room}), "staged");
+    assert_bytes(devices.far.data(), devices.near.data(), room, "written");
+    assert_true(copies > 0);
+    assert_true(devices.rig.fake.device_registrations().empty());
+    const std::string text = devices.rig.a.endpoint->explain();
+    const char *why = std::strcmp(way, "auto") == 0 ? "no device's runtime was initialized when the endpoint was opened"
+                                                    : "PIRN_DEVICE_MEMORY=staged";
+    assert_true(text.find(std::string("device memory: cannot be registered: ") + why) != std::string::npos);
+  }
+}
+
+}  // namespace
+
+int main() {
+  const CMUnitTest tests[] = {
+      cmocka_unit_test(direct__each_pair_of_memories__bytes_are_right_and_nothing_is_copied),
+      cmocka_unit_test(direct__rails_reset__go_on_with_other_keys),
+      cmocka_unit_test(direct__demanded_and_refused__ends_with_each_reason),
+      cmocka_unit_test(direct__not_demanded_and_no_runtime_initialized__is_staged),
+  };
+  return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
