@@ -16,7 +16,7 @@ constexpr uint64_t room = 32 << 20;
 bool terminal_and_expected(pirn_status status) { return status == PIRN_OK || status == PIRN_ERR_CANCELLED; }
 
 // Half the time of a whole transfer here, in us: what is posted is still under way some time before that.
-uint64_t half_of(Pair &pair, const Remote &remote, const Memory &local) {
+uint64_t half_of(const Remote &remote, const Memory &local) {
   const uint64_t start = clock_now();
   EXPECT_OK(pirn_read(local.region, 0, remote.window, 0, room, nullptr, nullptr));
   return (clock_now() - start) / 2000 + 1;
@@ -28,7 +28,7 @@ void cancel__read_mid_flight__buffer_is_quiet_at_once(void **state) {
   pirn_peer *peer = pair.start();
   const Remote remote = pair.remote(pair.target(), peer, room, 1);
   const Memory &local = pair.memory(room, 2);
-  const uint64_t half = half_of(pair, remote, local);
+  const uint64_t half = half_of(remote, local);
   int cancelled = 0;
   for (uint64_t round = 0; round < 10; ++round) {
     pirn_transfer id = 0;
@@ -58,7 +58,7 @@ void cancel__write_mid_flight__later_source_bytes_never_arrive(void **state) {
   Target &target = pair.target();
   const Remote remote = pair.remote(target, peer, room, 1);
   const Memory &local = pair.memory(room, 0);
-  const uint64_t half = half_of(pair, remote, local);
+  const uint64_t half = half_of(remote, local);
   int cancelled = 0;
   for (int round = 0; round < 6; ++round) {
     std::memset(local.buffer.data(), 0xaa, room);
