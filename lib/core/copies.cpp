@@ -38,11 +38,14 @@ static Result<Route> settle_route(Route demand, Route offered, const std::string
 }
 
 // How copies of memory at `near` reach the window, or slots for it; `fabric` says why they do not.
-Route Copies::reach(Window &window, const Home &near, std::string *why) const {
+Route Copies::reach(const Op &op, Window &window, const Home &near, std::string *why) const {
   const Reach *known = reach_of(window, near);
   if (!known) endpoint_.sharing().seek(window, near);
-  if (!known || known->route != Route::fabric) return known ? known->route : Route::unknown;
+  if (!known || known->route == Route::unknown) return Route::unknown;
+  const bool one_way = known->in_owner && op.kind == OpKind::write;
+  if (known->route != Route::fabric && !one_way) return known->route;
   *why = known->why;
+  if (one_way) *why += ", which writes nothing";
   if (!endpoint_.sharing().may_have(window)) return Route::fabric;
   auto lent = endpoint_.staging().ring(window, near);
   if (lent.is_ok()) return lent.value()->memory == wire::SlotMemory::device ? Route::device_ring : Route::host_ring;
@@ -68,7 +71,7 @@ Result<Route> Copies::route(const Op &op) const {
     if (window.state == WindowState::gone) return fail(window.gone_status, "the window was withdrawn by its owner");
     on_device = on_device || near.table || window.blob.on_device;
     if (op.demand == Route::fabric) continue;
-    const Route found = reach(window, near, &why);
+    const Route found = reach(op, window, near, &why);
     sought = sought || found == Route::unknown;
     blocked = blocked || found == Route::fabric;
     if (found != Route::unknown) offered = std::max(offered, found);
@@ -158,6 +161,41 @@ bool Copies::issue(Op &op) {
   return true;
 }
 
+Copies::Sliced Copies::copy_slice(Op &op, const Run &piece) {
+  if (const auto &there = piece.reach->in_owner) {
+    const Status status = op.kind == OpKind::read
+                              ? there->memory->read_window(piece.local, piece.remote, piece.length, there->guard)
+                              : fail(PIRN_ERR_INTERNAL, "memory that is not mapped was to be written");
+    return status.is_ok() ? Sliced::copied : read_failed(op, piece, status);
+  }
+  Status status = enter(*piece.lease);
+  if (!status.is_ok()) {
+    endpoint_.engine().end(op, status.code, status.text);
+    return Sliced::ended;
+  }
+  const bool write = op.kind == OpKind::write;
+  std::memmove(write ? piece.remote : piece.local, write ? piece.local : piece.remote, piece.length);
+  if (*piece.lease) (*piece.lease)->leave();
+  return Sliced::copied;
+}
+
+// Memory that the kernel does not read, as that of a device that is mapped into a process, goes over the fabric instead: all
+// of it again, for only memory of ours has changed.
+Copies::Sliced Copies::read_failed(Op &op, const Run &piece, const Status &why) {
+  const bool final = why.code == PIRN_ERR_WINDOW_GONE || why.code == PIRN_ERR_PEER_LOST || op.kind == OpKind::write;
+  if (why.code == PIRN_ERR_PEER_LOST) endpoint_.health().suspect(*op.peer, why.text, false);
+  if (!final) endpoint_.sharing().not_readable(*piece.far, piece.near->home, why);
+  if (final || op.demand == Route::ipc || op.outstanding > 0) {
+    endpoint_.engine().end(op, why.code, why.text);
+    return Sliced::ended;
+  }
+  if (op.prepared) op.prepared->route = Route::unknown;
+  op.route = Route::unknown;
+  op.cursor = {};
+  op.moved = 0;
+  return Sliced::restarted;
+}
+
 bool Copies::issue_by_processor(Op &op) {
   uint64_t copied = 0;
   for (size_t runs = 0; runs < processor_runs && copied < processor_slice && !op.fully_issued(); ++runs) {
@@ -165,17 +203,8 @@ bool Copies::issue_by_processor(Op &op) {
     if (!run.is_ok() || run.value().home.table) break;  // the caller's next turn sees to it
     Run &piece = run.value();
     piece.length = std::min(piece.length, processor_slice - copied);
-    std::byte *to = op.kind == OpKind::write ? piece.remote : piece.local;
-    const std::byte *from = op.kind == OpKind::write ? piece.local : piece.remote;
-    if (piece.length > 0) {
-      Status status = enter(*piece.lease);
-      if (!status.is_ok()) {
-        endpoint_.engine().end(op, status.code, status.text);
-        return true;
-      }
-      std::memmove(to, from, piece.length);
-      if (*piece.lease) (*piece.lease)->leave();
-    }
+    const Sliced sliced = piece.length > 0 ? copy_slice(op, piece) : Sliced::copied;
+    if (sliced != Sliced::copied) return sliced == Sliced::ended;
     copied += piece.length;
     advance(op, &op.cursor, piece.length);
   }

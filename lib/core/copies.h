@@ -71,8 +71,9 @@ class Copies {
     const Extent *extent = nullptr;                 // of the window, that `remote` is in
     const std::shared_ptr<Lease> *lease = nullptr;  // of the remote end
   };
+  enum class Sliced : uint8_t { copied, restarted, ended };
 
-  Route reach(Window &window, const Home &near, std::string *why) const;
+  Route reach(const Op &op, Window &window, const Home &near, std::string *why) const;
   Result<Run> next_run(const Op &op, const Cursor &cursor) const {
     return run_of(op.element(cursor.element), cursor.offset);
   }
@@ -80,6 +81,8 @@ class Copies {
   Result<Lane *> lane_for(const Home &home, bool small);
   void close(Lane &lane);
   bool issue_by_processor(Op &op);
+  Sliced copy_slice(Op &op, const Run &piece);
+  Sliced read_failed(Op &op, const Run &piece, const Status &why);
   bool issue_prepared(Op &op);
   Status fill(Op &op, Lane &lane, const Run &first);
   Status finish_batch(Op &op, Lane &lane, Batch &&batch);

@@ -183,7 +183,8 @@ void Memory::drop(LocalMemory &memory) {
   deregister_all(memory.rails);
 }
 
-void Memory::take_back(const Advertised &window) {
+void Memory::take_back(Advertised &window) {
+  window.guard.close();
   if (!end_offer(window.blob))
     log_.write(PIRN_LOG_ERROR, "an endpoint of this process still copies to or from window %llu and makes no progress",
                static_cast<unsigned long long>(window.blob.window));

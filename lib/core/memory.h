@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "core/rails.h"
 #include "core/reach.h"
+#include "local/guard.h"
 #include "wire/metadata.h"
 
 #include <array>
@@ -64,6 +65,7 @@ struct Advertised {
   std::vector<OnRail> rails;
   std::vector<wire::WindowBlob::RailKey> keys;  // per rail, of today
   std::set<Peer *> importers;
+  local::Guard guard;  // open: peers of this host were told where it lies
   bool withdrawing = false;
 };
 
@@ -129,7 +131,7 @@ class Memory {
   void describe(LocalMemory &memory);
   wire::WindowBlob::RailKey key_of(const Advertised &window, size_t rail) const;
   void drop(LocalMemory &memory);
-  void take_back(const Advertised &window);  // from everyone who could reach it
+  void take_back(Advertised &window);  // from everyone who could reach it
   void deregister_all(const std::vector<OnRail> &registrations);
 
   Rails &rails_;

@@ -126,6 +126,27 @@ local::Offer device_offer(const Advertised &window, const wire::ShareAsk &ask) {
   return offer;
 }
 
+// Plain host memory: where the kernel finds it. The guard is what takes it back.
+local::Offer plain_offer(Advertised &window, const wire::ShareAsk &ask, bool tell_address) {
+  constexpr uint32_t wanted = wire::share_bit(wire::ShareHandleKind::host_address) |
+                              wire::share_bit(wire::ShareHandleKind::host_guard);
+  constexpr uint64_t of_a_window = uint64_t{1} << 63;  // apart from the ids of allocations
+  local::Offer offer;
+  std::string why;
+  if (!tell_address) why = ", and PIRN_CROSS_MEMORY=none at its owner";
+  else if (!(window.blob.access & PIRN_ACCESS_READ)) why = ", and the window may not be read";
+  if (!why.empty() || (ask.kinds & wanted) != wanted) {
+    refuse(&offer, fail(PIRN_ERR_UNAVAILABLE, "the memory is not from pirn_memory_alloc%s", why.c_str()));
+    return offer;
+  }
+  if (!window.guard.is_open()) window.guard = local::Guard::make();
+  offer.answer.window_length = window.blob.length;
+  wire::ShareChunk chunk = part(window, ask.offset, window.address, window.blob.length, of_a_window | window.blob.window);
+  chunk.handles = {local::address_handle(window.address), local::guard_handle(window.guard)};
+  offer.answer.chunks.push_back(std::move(chunk));
+  return offer;
+}
+
 }  // namespace
 
 bool can_be_shared(const Advertised &window) {
@@ -134,7 +155,7 @@ bool can_be_shared(const Advertised &window) {
   return shared && window.address + window.blob.length <= shared->address + shared->length;
 }
 
-local::Offer offer_of(const Advertised &window, const wire::ShareAsk &ask) {
+local::Offer offer_of(Advertised &window, const wire::ShareAsk &ask, bool tell_address) {
   local::Offer offer;
   if (ask.offset >= window.blob.length) {
     refuse(&offer, fail(PIRN_ERR_RANGE, "offset %llu is outside the window of %llu bytes", static_cast<ull>(ask.offset),
@@ -144,8 +165,7 @@ local::Offer offer_of(const Advertised &window, const wire::ShareAsk &ask) {
   if (window.blob.on_device) return device_offer(window, ask);
   auto shared = Allocations::of_process().host_at(window.address);
   if (shared && can_be_shared(window)) return host_offer(window, ask, *shared);
-  refuse(&offer, fail(PIRN_ERR_UNAVAILABLE, "the memory is not from pirn_memory_alloc"));
-  return offer;
+  return plain_offer(window, ask, tell_address);
 }
 
 }  // namespace pirn::core

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "device/operations.h"
+#include "local/cross_memory.h"
 #include "local/imports.h"
 #include "wire/metadata.h"
 
@@ -58,12 +59,19 @@ class Lease {
 
 using local::Extent;
 
+// Memory of another process that is not mapped here: the kernel reads it. Extents of such a reach are addresses there.
+struct InOwner {
+  std::shared_ptr<const local::CrossMemory> memory;
+  wire::ShareWord guard;  // of the window
+};
+
 // How a window can be reached.
 struct Reach {
   Route route = Route::fabric;  // unknown: that is being found out
   std::vector<Extent> extents;  // of the whole window, ascending; empty over the fabric
   Home home;
   std::shared_ptr<Lease> lease;  // self only
+  std::optional<InOwner> in_owner;  // ipc, and for reads only
   std::string why;               // why no nearer way was taken, or by what it is mapped; for people
   // Host memory of another process: whether it is page-locked here, so that devices copy it while nobody waits.
   enum class Pages : uint8_t { untried, locked, not_locked } pages = Pages::untried;

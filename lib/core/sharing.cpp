@@ -45,8 +45,12 @@ bool Sharing::can_map(const Peer &peer) const {
   return peer.metadata.process != endpoint_.process() && peer.metadata.host == host_identity() && listening_.is_ok();
 }
 
+bool Sharing::tells_addresses() const { return endpoint_.settings().cross_memory == "auto"; }
+
 local::Secret Sharing::secret_for(Peer &peer, const Advertised &window) {
-  if (!can_map(peer) || !can_be_shared(window)) return {};
+  if (!can_map(peer)) return {};
+  const bool plain = tells_addresses() && (peer.metadata.features & wire::feature_plain_host) != 0;
+  if (!plain && !can_be_shared(window)) return {};
   Link &link = links_[&peer];
   link.peer = &peer;
   if (link.own == local::Secret{}) random_bytes(link.own.data(), link.own.size());
@@ -69,12 +73,13 @@ local::Offer Sharing::offer(const local::Peer &peer, const wire::ShareAsk &ask) 
     offer.answer.reason = "the window is withdrawn, or was not opened to this peer";
     return offer;
   }
-  offer = offer_of(*window, ask);
+  offer = offer_of(*window, ask, tells_addresses());
   for (const wire::ShareChunk &chunk : offer.answer.chunks) offered_[chunk.allocation].insert(ask.window);
   return offer;
 }
 
 bool Sharing::given(const Advertised &window) const {
+  if (window.guard.is_open()) return false;  // that takes it back
   return std::any_of(offered_.begin(), offered_.end(),
                      [&](const auto &entry) { return entry.second.count(window.blob.window) > 0; });
 }
@@ -104,7 +109,10 @@ void Sharing::seek(Window &window, const Home &near) {
   Link &link = links_[window.peer];
   link.peer = window.peer;
   link.theirs = window.secret;
-  link.seeks.push_back({&window, near, near, {}, 0});
+  Seek seek;
+  seek.window = &window;
+  seek.near = seek.copier = near;
+  link.seeks.push_back(std::move(seek));
   if (link.up) {
     ask_waiting(link);
   } else if (link.connection == 0) {
@@ -123,7 +131,10 @@ void Sharing::ask_waiting(Link &link) {
     constexpr uint32_t device_kinds = wire::share_bit(wire::ShareHandleKind::device_file) |
                                       wire::share_bit(wire::ShareHandleKind::device_fabric) |
                                       wire::share_bit(wire::ShareHandleKind::device_legacy);
-    const uint32_t kinds = blob.on_device ? device_kinds : local::usable_kinds(importer);
+    constexpr uint32_t kernel_kinds = wire::share_bit(wire::ShareHandleKind::host_address) |
+                                      wire::share_bit(wire::ShareHandleKind::host_guard);
+    uint32_t kinds = blob.on_device ? device_kinds : local::usable_kinds(importer);
+    if (reads_by_kernel(link, seek)) kinds |= kernel_kinds;
     auto request =
         channel_.ask(link.connection, {blob.window, blob.capability, seek.imported.end(), kinds}, now_ns() + patience);
     if (request.is_ok()) seek.request = request.value();
@@ -132,11 +143,18 @@ void Sharing::ask_waiting(Link &link) {
   }
 }
 
-void Sharing::connected(local::ConnectionId id, const local::Peer &) {
-  if (Link *link = link_of(id)) {
-    link->up = true;
-    ask_waiting(*link);
+void Sharing::connected(local::ConnectionId id, const local::Peer &peer) {
+  Link *link = link_of(id);
+  if (!link) return;
+  link->up = true;
+  link->kernel.reset();
+  link->no_kernel = "PIRN_CROSS_MEMORY=none";
+  if (tells_addresses()) {
+    auto probed = local::CrossMemory::probe(peer);
+    if (probed.is_ok()) link->kernel = std::make_shared<const local::CrossMemory>(probed.take());
+    else link->no_kernel = probed.error().text;
   }
+  ask_waiting(*link);
 }
 
 void Sharing::connect_failed(local::ConnectionId id, const Status &why) {
@@ -161,7 +179,9 @@ void Sharing::answered(local::ConnectionId id, uint32_t request, Result<local::O
   if (seek == link->seeks.end()) return;  // its window was closed
   seek->request = 0;
   bool whole = false;
-  const Status status = offer.is_ok() ? take(*link, *seek, offer.value(), &whole) : offer.status();
+  Status status = offer.is_ok() ? take(*link, *seek, offer.value(), &whole) : offer.status();
+  if (!status.is_ok() && !link->kernel && !seek->window->blob.on_device && !seek->near.table)
+    status.text += "; not read by the kernel: " + link->no_kernel;
   if (whole || !status.is_ok()) settle(*link, static_cast<size_t>(seek - link->seeks.begin()), status);
   ask_waiting(*link);
 }
@@ -176,6 +196,10 @@ Status Sharing::take(Link &link, Seek &seek, const local::Offer &offer, bool *wh
     if ((chunk.device != wire::Instance{}) != blob.on_device)
       return fail(PIRN_ERR_INVALID, "the owner's answer says %s memory at offset %llu, its window is %s memory",
                   blob.on_device ? "host" : "device", static_cast<ull>(chunk.offset), blob.on_device ? "device" : "host");
+  if (reads_by_kernel(link, seek) && local::address_of(answer.chunks.front()) && local::guard_of(answer.chunks.front())) {
+    *whole = true;
+    return take_address(link, seek, answer.chunks.front());
+  }
   if (Status status = choose_copier(seek, answer.chunks.front()); !status.is_ok()) return status;
   local::Importer importer;
   importer.operations = seek.copier.table;
@@ -190,6 +214,20 @@ Status Sharing::take(Link &link, Seek &seek, const local::Offer &offer, bool *wh
     }
   *whole = status.is_ok() && seek.imported.end() >= blob.length;
   return status;
+}
+
+bool Sharing::reads_by_kernel(const Link &link, const Seek &seek) {
+  return link.kernel && !seek.window->blob.on_device && !seek.near.table;
+}
+
+Status Sharing::take_address(const Link &link, Seek &seek, const wire::ShareChunk &chunk) {
+  const uint64_t address = *local::address_of(chunk), length = seek.window->blob.length;
+  if (chunk.offset != 0 || chunk.length != length || address > UINT64_MAX - length)
+    return fail(PIRN_ERR_INVALID, "the owner's answer tells of %llu bytes at 0x%llx, its window has %llu",
+                static_cast<ull>(chunk.length), static_cast<ull>(address), static_cast<ull>(length));
+  seek.address = reinterpret_cast<std::byte *>(address);
+  seek.in_owner = InOwner{link.kernel, *local::guard_of(chunk)};
+  return Status::ok();
 }
 
 // Memory of the host at our end: the device that holds the other end moves the bytes, if this process sees it, else the
@@ -207,22 +245,35 @@ Status Sharing::choose_copier(Seek &seek, const wire::ShareChunk &chunk) {
 void Sharing::settle(Link &link, size_t index, const Status &status) {
   Seek seek = std::move(link.seeks[index]);
   link.seeks.erase(link.seeks.begin() + static_cast<std::ptrdiff_t>(index));
+  const std::string how = seek.in_owner ? "read by the kernel (cross-memory)" : "mapped by " + seek.imported.words();
   for (SharedReach &shared : seek.window->shared) {
     if (shared.near != seek.near) continue;
     Reach &reach = shared.reach;
     reach.route = status.is_ok() ? Route::ipc : Route::fabric;
-    reach.why = status.is_ok() ? "mapped by " + seek.imported.words() : status.text;
+    reach.why = status.is_ok() ? how : status.text;
     if (status.is_ok()) {
       reach.extents = seek.imported.extents;
       reach.home = seek.window->blob.on_device ? seek.copier : Home{};
+      reach.in_owner = seek.in_owner;
+      if (seek.in_owner) reach.extents = {{0, seek.window->blob.length, seek.address}};
     }
   }
   endpoint_.log().write(PIRN_LOG_INFO, "window %llu of %s: %s: %s", static_cast<ull>(seek.window->blob.window),
                         link.peer->address.c_str(), status.is_ok() ? "ipc" : "not by ipc",
-                        status.is_ok() ? seek.imported.words().c_str() : status.text.c_str());
+                        status.is_ok() ? how.c_str() : status.text.c_str());
   if (status.is_ok()) imported_[{seek.window, seek.near}] = std::move(seek.imported);
   else imports_.release(&seek.imported);
   endpoint_.engine().wake(*link.peer);
+}
+
+void Sharing::not_readable(Window &window, const Home &near, const Status &why) {
+  for (SharedReach &shared : window.shared) {
+    if (shared.near != near || !shared.reach.in_owner || shared.reach.route != Route::ipc) continue;
+    shared.reach.route = Route::fabric;
+    shared.reach.why = why.text;
+    endpoint_.log().write(PIRN_LOG_INFO, "window %llu of %s: not by ipc any more: %s",
+                          static_cast<ull>(window.blob.window), window.peer->address.c_str(), why.text.c_str());
+  }
 }
 
 bool Sharing::lock_pages(Window &window, const Home &near) {
@@ -275,7 +326,7 @@ std::string Sharing::explain(const Peer &peer) const {
     for (const SharedReach &shared : window->shared)
       out += (out.empty() ? "window " : "; window ") + std::to_string(window->blob.window) + ": " +
              (shared.reach.route == Route::unknown ? "being asked for" : shared.reach.why);
-  if (out.empty()) return "no shareable window of the peer is in use (device memory, or memory of pirn_memory_alloc)";
+  if (out.empty()) return "no window of the peer that it shares is in use";
   return out;
 }
 

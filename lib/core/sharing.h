@@ -7,7 +7,8 @@
 //   the first transfer: connects by the same-host channel (lib/local), both prove that they hold the secret
 //   ASK                              ->
 //                                    <-  ANSWER: handles of what the window lies in
-//   maps it for the device that is to move the bytes; transfers wait meanwhile
+//   maps it for the device that is to move the bytes; transfers wait meanwhile. Plain host memory is not mapped: the answer
+//   has its address and a guard (local/guard.h), and reads of it into host memory are done by the kernel
 //
 // What cannot be mapped goes over the fabric, or fails if the fabric cannot carry it, with what each rung said. Called
 // under the endpoint's lock; nothing here waits, but a vendor's mapping call may take a while (local/ladder.h).
@@ -54,6 +55,8 @@ class Sharing : public local::Events {
   void seek(Window &window, const Home &near);
   // Page-locks our mapping of a window in host memory for the device at `near`, once; false: that cannot be done.
   bool lock_pages(Window &window, const Home &near);
+  // The kernel does not read the window's memory after all: from now on it goes over the fabric.
+  void not_readable(Window &window, const Home &near, const Status &why);
   void forget(Window &window);  // it is closed or quiet: unmaps it
   void ended(Peer &peer);       // it is lost or closed
   void keep_mappings() { imports_.keep_all(); }  // for closing, while a device is still at work on some
@@ -65,6 +68,8 @@ class Sharing : public local::Events {
     Home near;
     Home copier;                // who moves the bytes
     local::Imported imported;   // as far as it was answered
+    std::optional<InOwner> in_owner;  // it is not mapped, but read where it lies:
+    std::byte *address = nullptr;     // in its owner's process
     uint32_t request = 0;       // under way with this number
   };
   // Another endpoint of this host.
@@ -74,6 +79,8 @@ class Sharing : public local::Events {
     local::Secret theirs{};  // that we must prove
     local::ConnectionId connection = 0;
     bool up = false;
+    std::shared_ptr<const local::CrossMemory> kernel;  // reads the owner's memory
+    std::string no_kernel;                             // why not
     std::vector<Seek> seeks;
   };
 
@@ -93,6 +100,9 @@ class Sharing : public local::Events {
   void ask_waiting(Link &link);
   void give_up(Link &link, const std::string &why);
   Status take(Link &link, Seek &seek, const local::Offer &offer, bool *whole);
+  static bool reads_by_kernel(const Link &link, const Seek &seek);
+  static Status take_address(const Link &link, Seek &seek, const wire::ShareChunk &chunk);
+  bool tells_addresses() const;
   Status choose_copier(Seek &seek, const wire::ShareChunk &chunk);
   void settle(Link &link, size_t seek, const Status &status);
 

@@ -61,7 +61,7 @@ Result<Lent *> Staging::slots_for(const Op &op, const Segment &segment) {
   const Window &window = *segment.window;
   if (op.route == Route::staged) return window.blob.on_device ? borrowing_.host(window) : Result<Lent *>(nullptr);
   const Reach *reach = reach_of(window, segment.region->memory->home);
-  if (reach && reach->route == Route::ipc) return nullptr;
+  if (reach && reach->route == Route::ipc && !(reach->in_owner && op.kind == OpKind::write)) return nullptr;
   return borrowing_.ring(window, segment.region->memory->home);
 }
 

@@ -146,6 +146,33 @@ Result<uint64_t> CrossMemory::copy(bool reads, std::span<const iovec> local, std
   return done;
 }
 
+// One call for both: the kernel copies parts in their order, and between those of different pages it takes and drops
+// references to pages, which are full barriers. A guard that holds its value also tells whose memory it was, for nobody else
+// has that value at that address; so no look at the process is needed when all goes well.
+Status CrossMemory::read_window(std::byte *local, const std::byte *remote, uint64_t length,
+                                const wire::ShareWord &guard) const {
+  uint64_t done = 0, found = 0;
+  for (;;) {
+    const uint64_t left = length - done;
+    const iovec ours[] = {{local + done, left}, {&found, sizeof found}};
+    const iovec theirs[] = {{const_cast<std::byte *>(remote) + done, left},
+                            {reinterpret_cast<void *>(guard.address), sizeof found}};
+    const size_t first = left > 0 ? 0 : 1;
+    const ssize_t copied = process_vm_readv(pid_, ours + first, 2 - first, theirs + first, 2 - first, 0);
+    const int error = copied < 0 ? errno : EFAULT;
+    if (copied == static_cast<ssize_t>(left + sizeof found)) break;
+    if (!is_alive()) return blame(true, ESRCH, ours[first], theirs[first]);
+    if (left == 0 && error == EFAULT) {  // where it was
+      found = ~guard.value;
+      break;
+    }
+    if (copied <= 0) return blame(true, error, ours[first], theirs[first]);
+    done += std::min(left, static_cast<uint64_t>(copied));
+  }
+  if (found == guard.value) return Status::ok();
+  return fail(PIRN_ERR_WINDOW_GONE, "the window was withdrawn by its owner while it was read");
+}
+
 wire::ShareHandle address_handle(const void *address) {
   const uint64_t value = reinterpret_cast<uintptr_t>(address);
   wire::ShareHandle handle{wire::ShareHandleKind::host_address, wire::ShareHandle::no_file, {}};

@@ -9,7 +9,7 @@
 //
 //   CrossMemory::probe(peer) when the channel is up; if it holds: ask with share_bit(ShareHandleKind::host_address)
 //   address_of(chunk): where the chunk is in the owner's process
-//   read() / write() of at most some MiB per round of progress: they run on the calling thread
+//   read_window() of at most some MiB per round of progress: they run on the calling thread
 //
 // Not thread-safe: one thread at a time.
 #pragma once
@@ -36,6 +36,9 @@ class CrossMemory {
   // peer has no memory there that may be read or written. INVALID: this process has none. UNAVAILABLE: the kernel
   // does not let us any more. After an error an unknown part is copied.
   Result<uint64_t> read(std::span<const iovec> local, std::span<const iovec> remote, uint64_t limit) const;
+  // `length` bytes that lie side by side in a window of the peer's. OK only if the window was still open when they had been
+  // read; WINDOW_GONE: it was not, or the process runs another program by now. Errors otherwise as of read().
+  Status read_window(std::byte *local, const std::byte *remote, uint64_t length, const wire::ShareWord &guard) const;
   Result<uint64_t> write(std::span<const iovec> local, std::span<const iovec> remote, uint64_t limit) const;
 
  private:

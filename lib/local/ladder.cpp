@@ -184,7 +184,8 @@ const char *rung_name(Kind kind) {
     case Kind::device_fabric: return "fabric";
     case Kind::device_legacy: return "legacy";
     case Kind::host_file: return "shared file";
-    case Kind::host_address: break;
+    case Kind::host_address:
+    case Kind::host_guard: break;
   }
   return "address";
 }

@@ -83,6 +83,7 @@ enum class ShareHandleKind : uint8_t {
   device_legacy = 3,
   host_file = 4,     // shared host memory: a file to map
   host_address = 5,  // u64, of the allocation's first byte in the owner's process: for copies by the kernel
+  host_guard = 6,    // u64 address, u64 value: a word of the owner's that holds it as long as the window is open
 };
 constexpr uint32_t share_bit(ShareHandleKind kind) { return uint32_t{1} << static_cast<unsigned>(kind); }
 

@@ -7,7 +7,7 @@ namespace pirn::wire {
 
 namespace {
 
-constexpr auto last_handle_kind = static_cast<uint8_t>(ShareHandleKind::host_address);
+constexpr auto last_handle_kind = static_cast<uint8_t>(ShareHandleKind::host_guard);
 
 unsigned long long ull(uint64_t value) { return value; }
 
@@ -23,6 +23,8 @@ Status check_handle(const ShareHandle &handle, size_t files, std::bitset<max_sha
                 share_handle_bytes);
   if (handle.kind == ShareHandleKind::host_address && handle.bytes.size() != sizeof(uint64_t))
     return fail(PIRN_ERR_INVALID, "share answer: an address of %zu bytes; allowed: 8", handle.bytes.size());
+  if (handle.kind == ShareHandleKind::host_guard && handle.bytes.size() != 2 * sizeof(uint64_t))
+    return fail(PIRN_ERR_INVALID, "share answer: a guard of %zu bytes; allowed: 16", handle.bytes.size());
   if (!is_file(handle.kind)) {
     if (handle.file == ShareHandle::no_file) return Status::ok();
     return fail(PIRN_ERR_INVALID, "share answer: a handle of kind %u names descriptor %u", unsigned{kind},

@@ -124,7 +124,7 @@ def check_peer(program, library, empty):
             line(reached.stdout, r'rail 0: tcp/\S+ \(127\.0\.0\.1, .*\): open, ')
             line(reached.stdout, rf'peer {re.escape(address)}: up$')
             line(reached.stdout, r'path fabric: rail 0 tcp/\S+ \(127\.0\.0\.1\) to remote rail 0 \(.*\): in use, ')
-            line(reached.stdout, r'path ipc: no shareable window of the peer is in use')
+            line(reached.stdout, r'path ipc: no window of the peer that it shares is in use')
         other = run(program, '--explain', address, env={**env, 'PIRN_PROVIDER': 'sockets'})
         assert other.returncode == 2 and 'no provider in common' in other.stderr, other.stderr
 

@@ -41,7 +41,9 @@ def check_memories(program):
         assert (document['memory'], document['peer_memory'], document['ok']) == (memory, peer_memory, True), document
         assert len(document['results']) == 12, document
         for row in document['results']:
-            assert (row['memory'], row['peer_memory'], row['path']) == (memory, peer_memory, path), row
+            # Plain host memory is read by the kernel, where it allows that.
+            kernel = path == 'fabric' and row['path'] == 'ipc' and 'write' not in row['test']
+            assert (row['memory'], row['peer_memory']) == (memory, peer_memory) and (kernel or row['path'] == path), row
             assert row['verified'] and row['bytes'] == row['size'] * row['blocks'] * 8, row
 
 

@@ -86,6 +86,18 @@ ShareAnswer sample_share_answer() {
   return answer;
 }
 
+ShareAnswer sample_share_plain() {
+  ShareAnswer answer;
+  answer.window_length = 5000;
+  ShareChunk chunk;
+  chunk.length = chunk.allocation_length = 5000;
+  chunk.allocation = 0x8000000000000007;
+  chunk.handles = {{ShareHandleKind::host_address, ShareHandle::no_file, counting_bytes(8, 0x70)},
+                   {ShareHandleKind::host_guard, ShareHandle::no_file, counting_bytes(16, 0xd0)}};
+  answer.chunks = {chunk};
+  return answer;
+}
+
 ShareAnswer sample_share_refusal() {
   ShareAnswer answer;
   answer.status = PIRN_ERR_WINDOW_GONE;
@@ -100,6 +112,7 @@ std::vector<Sample> share_samples() {
           {"share_welcome", encode_share_welcome(sample_share_welcome())},
           {"share_ask", encode_share_ask(sample_share_request, sample_share_ask())},
           {"share_answer", encode_share_answer(sample_share_request, sample_share_answer())},
+          {"share_plain", encode_share_answer(sample_share_request, sample_share_plain())},
           {"share_refusal", encode_share_answer(sample_share_request, sample_share_refusal())},
           {"share_gone", encode_share_gone({0x99aabbccddeeff00})},
           {"share_bye", encode_share_bye()}};
@@ -108,6 +121,6 @@ std::vector<Sample> share_samples() {
 std::vector<Sample> newer_share_samples() {
   std::vector<Sample> samples = share_samples();
   for (Sample &sample : samples)
-    sample = {"newer_" + sample.name, newer(sample.bytes, sample.name == "share_answer")};
+    sample = {"newer_" + sample.name, newer(sample.bytes, sample.name == "share_answer" || sample.name == "share_plain")};
   return samples;
 }

@@ -11,6 +11,7 @@ pirn::wire::ShareProof sample_share_proof();
 pirn::wire::ShareWelcome sample_share_welcome();
 pirn::wire::ShareAsk sample_share_ask();
 pirn::wire::ShareAnswer sample_share_answer();  // comes with sample_share_files descriptors
+pirn::wire::ShareAnswer sample_share_plain();
 pirn::wire::ShareAnswer sample_share_refusal();
 constexpr size_t sample_share_files = 2;
 constexpr uint32_t sample_share_request = 0xa1b2c3d4;

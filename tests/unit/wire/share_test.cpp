@@ -64,6 +64,8 @@ void check_fields(const std::string &prefix) {
   assert_true(decode_share_ask(body_of(prefix + "share_ask", ShareKind::ask, request)).value() == sample_share_ask());
   const Bytes answer = body_of(prefix + "share_answer", ShareKind::answer, request);
   assert_true(decode_share_answer(answer, sample_share_files).value() == sample_share_answer());
+  const Bytes plain = body_of(prefix + "share_plain", ShareKind::answer, request);
+  assert_true(decode_share_answer(plain, 0).value() == sample_share_plain());
   const Bytes refusal = body_of(prefix + "share_refusal", ShareKind::answer, request);
   assert_true(decode_share_answer(refusal, 0).value() == sample_share_refusal());
   const Bytes gone = body_of(prefix + "share_gone", ShareKind::gone);
@@ -171,11 +173,12 @@ static void answer__over_a_limit__is_not_encoded(void **) {
       [](ShareAnswer &a) { a.chunks[0].pci_device = 32; },
       [](ShareAnswer &a) { a.chunks[0].pci_function = 8; },
       [](ShareAnswer &a) { a.chunks[0].handles[0].kind = ShareHandleKind{0}; },
-      [](ShareAnswer &a) { a.chunks[0].handles[0].kind = ShareHandleKind{6}; },
+      [](ShareAnswer &a) { a.chunks[0].handles[0].kind = ShareHandleKind{7}; },
       [](ShareAnswer &a) { a.chunks[0].handles[1].file = 0; },
       [](ShareAnswer &a) { a.chunks[0].handles[0].file = 0; },
       [](ShareAnswer &a) { a.chunks[0].handles[1].bytes.resize(65); },
       [](ShareAnswer &a) { a.chunks[1].handles[1].bytes.resize(7); },
+      [](ShareAnswer &a) { a.chunks[1].handles[1].kind = ShareHandleKind::host_guard; },
       [](ShareAnswer &a) { a.chunks[0].handles.resize(5, a.chunks[0].handles[1]); },
       [](ShareAnswer &a) { a.chunks.resize(65, a.chunks[1]); },
   };
