@@ -191,6 +191,14 @@ bool Control::deliver_fragment(Peer &peer, std::span<const std::byte> body) {
   return true;
 }
 
+// One flush serves all that are there.
+Status Control::make_data_seen() {
+  if (inbox_.front().data_seen) return Status::ok();
+  if (Status status = endpoint_.memory().flush_remote_writes(); !status.is_ok()) return status;
+  for (Notification &notification : inbox_) notification.data_seen = true;
+  return Status::ok();
+}
+
 void Control::pop() {
   inbox_bytes_ -= inbox_.front().data.size();
   inbox_.pop_front();

@@ -15,6 +15,7 @@ namespace pirn::core {
 struct Notification {
   Peer *peer = nullptr;
   std::vector<std::byte> data;
+  bool data_seen = false;  // what a NIC wrote before it, by devices
 };
 
 struct ControlCounters {
@@ -45,6 +46,8 @@ class Control {
   // Notifications for the application.
   bool has_notification() const { return !inbox_.empty(); }
   Notification &front() { return inbox_.front(); }
+  // Before the first is handed out: whatever it tells of is visible, on devices, too. An error: it may not be, ask again.
+  Status make_data_seen();
   void pop();
 
   const ControlCounters &counters() const { return counters_; }

@@ -63,6 +63,10 @@ Direct::Found Direct::look(const Op &op, const Path &path, std::string *why) {
       *why = takes.is_ok() ? (refusal.empty() ? "the device's runtime refuses" : refusal) : rail.name() + ": " + takes.text;
       return Found::none;
     }
+    if (op.kind == OpKind::read && memory.writes == device::RemoteWrites::unseen) {
+      *why = memory.unseen;
+      return Found::none;
+    }
     if (!segment.window->blob.on_device || segment.window->keys[path.remote].known()) continue;
     // Of an owner whose rails take none nothing is asked.
     if (has_key(segment.window->blob)) endpoint_.windows().want(*segment.window, path.remote);
@@ -93,6 +97,22 @@ Result<Route> Direct::route(const Op &op) {
   if (!demanded()) return Route::staged;
   return fail(PIRN_ERR_UNAVAILABLE, "PIRN_DEVICE_MEMORY=direct, and no rail is left that both ends are registered with%s%s",
               reasons.c_str(), Paths::troubles(peer).c_str());
+}
+
+Status Direct::flush(const Op &op) const {
+  const LocalMemory *last = nullptr;
+  Home flushed;
+  for (uint32_t i = 0; i < op.count; ++i) {
+    const LocalMemory &memory = *op.element(i).region->memory;
+    const bool known = &memory == last || memory.home == flushed;
+    last = &memory;
+    if (known || memory.writes != device::RemoteWrites::flushed) continue;
+    flushed = memory.home;
+    if (Status status = flushed.table->flush_remote_writes(flushed.device); !status.is_ok())
+      return fail(status.code, "what was read may not be seen by work of %s:%u: %s", flushed.table->name, flushed.device,
+                  status.text.c_str());
+  }
+  return Status::ok();
 }
 
 std::string Direct::explain(const Peer &peer) const {

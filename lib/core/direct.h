@@ -29,6 +29,9 @@ class Direct {
   // is in use; staged; unknown while the peer is asked for a key. An error: `direct` is demanded, and why it cannot be.
   Result<Route> route(const Op &op);
 
+  // Before a read that went so is complete: work of the devices it has read into that runs already sees the bytes.
+  Status flush(const Op &op) const;
+
   std::string explain(const Peer &peer) const;  // "direct where ...; else ", or why never
   std::string explain(RailSlot &rail) const;
 

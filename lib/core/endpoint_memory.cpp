@@ -76,6 +76,8 @@ Status Endpoint::withdraw(Region *region, uint64_t id, uint64_t timeout) {
     if (staging_.loans().busy(id))
       left = fail(PIRN_ERR_TIMEOUT, "window %llu is withdrawn, but its device does not finish copying", static_cast<ull>(id));
   }
+  // What was written into it is final now, and nobody flushes for it later.
+  if (window->flushes && left.is_ok()) left = memory_->flush_remote_writes();
   sharing_->withdrawn(*window);
   memory_->erase(window);
   return left;

@@ -357,6 +357,7 @@ Status Endpoint::take_notification(uint64_t timeout, std::span<std::byte> room, 
   *peer = first.peer;
   if (room.size() < first.data.size())
     return fail(PIRN_ERR_TOO_SMALL, "the notification has %zu bytes, the buffer %zu", first.data.size(), room.size());
+  if (Status status = control_.make_data_seen(); !status.is_ok()) return status;
   std::memcpy(room.data(), first.data.data(), first.data.size());
   control_.pop();
   calm();

@@ -330,6 +330,11 @@ void Engine::copied(Op &op, uint64_t bytes, const Status &status) {
 
 void Engine::data_done(Op &op) {
   drop_exclusive(op);
+  const bool into_devices = op.route == Route::registered && op.kind == OpKind::read;
+  if (const Status seen = into_devices ? endpoint_.direct().flush(op) : Status::ok(); !seen.is_ok()) {
+    end(op, seen.code, seen.text);
+    return;
+  }
   if (op.notification.empty()) {
     op.status = PIRN_OK;
     finish(op);

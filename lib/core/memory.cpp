@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "base/text.h"
 #include "core/direct.h"
 
 #include <algorithm>
@@ -26,7 +27,31 @@ Memory::~Memory() {
 void Memory::describe(LocalMemory &memory) {
   const bool any = std::any_of(rails_.begin(), rails_.end(),
                                [](const auto &rail) { return rail->fabric().takes_device_memory().is_ok(); });
-  if (any && memory.home.table) memory.device = describe_device_memory(memory.home, memory.address, memory.length);
+  const Home &home = memory.home;
+  if (any && home.table) memory.device = describe_device_memory(home, memory.address, memory.length);
+  if (!memory.device) return;
+  auto writes = home.table->remote_writes(home.device);
+  memory.writes = writes.is_ok() ? writes.value() : device::RemoteWrites::unseen;
+  if (memory.writes == device::RemoteWrites::unseen)
+    memory.unseen = text("NICs do not write into memory of %s:%u: its work that runs already may never see it%s%s",
+                         home.table->name, home.device, writes.is_ok() ? "" : ": ", writes.status().text.c_str());
+}
+
+void Memory::count_flushes(Advertised &window) {
+  const LocalMemory &memory = *window.region->memory;
+  const bool reached = std::any_of(window.rails.begin(), window.rails.end(), [](const OnRail &rail) { return rail.registration; });
+  if (window.flushes || !reached || memory.writes != device::RemoteWrites::flushed) return;
+  if (!(window.blob.access & PIRN_ACCESS_WRITE)) return;
+  window.flushes = true;
+  ++flushes_[memory.home];
+}
+
+Status Memory::flush_remote_writes() const {
+  for (const auto &[home, windows] : flushes_)
+    if (Status status = home.table->flush_remote_writes(home.device); !status.is_ok())
+      return fail(status.code, "what NICs have written may not be seen by work of %s:%u: %s", home.table->name, home.device,
+                  status.text.c_str());
+  return Status::ok();
 }
 
 // On all near rails, or on none; device memory on those that take it.
@@ -61,6 +86,11 @@ bool Memory::reach(OnRail &there, size_t rail, void *address, uint64_t length, u
   const bool on_device = memory.home.table != nullptr;
   if (now < there.retry_at || (on_device && !memory.device)) return false;
   if (on_device && !rails_[rail]->fabric().takes_device_memory().is_ok()) return false;
+  if (on_device && (access & PIRN_ACCESS_WRITE) && memory.writes == device::RemoteWrites::unseen) {
+    if (there.why.empty()) log_.write(PIRN_LOG_INFO, "rail %zu: %s", rail, memory.unseen.c_str());
+    there.why = memory.unseen;
+    return false;
+  }
   auto made = rails_[rail]->fabric().register_memory(address, length, access, memory.device);
   if (made.is_ok()) {
     there.registration = made.value();
@@ -82,6 +112,7 @@ bool Memory::reach(Advertised &window, size_t rail) {
   if (there.registration) return true;
   if (!reach(there, rail, window.address, window.blob.length, window.blob.access, *window.region->memory)) return false;
   window.keys[rail] = key_of(window, rail);
+  count_flushes(window);
   return true;
 }
 
@@ -152,6 +183,7 @@ Result<Advertised *> Memory::advertise(Region *region, uint64_t offset, uint64_t
   window->blob.on_device = home.table != nullptr;
   for (size_t i = 0; i < rails_.size(); ++i) window->keys.push_back(key_of(*window, i));
   for (size_t i = 0; i < rails_.size() && !rails_[i]->spare(); ++i) window->blob.rails.push_back(window->keys[i]);
+  count_flushes(*window);
   ++region->windows;
   offer(window->blob, {window->address, length, home});
   Advertised *made = window.get();
@@ -194,6 +226,8 @@ void Memory::take_back(Advertised &window) {
 void Memory::erase(Advertised *window) {
   take_back(*window);
   --window->region->windows;
+  const auto flushed = window->flushes ? flushes_.find(window->region->memory->home) : flushes_.end();
+  if (flushed != flushes_.end() && --flushed->second == 0) flushes_.erase(flushed);
   advertised_.erase(window->blob.window);
 }
 

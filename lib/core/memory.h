@@ -40,6 +40,8 @@ struct LocalMemory {
   uint64_t length = 0;
   Home home;
   std::shared_ptr<const fabric::DeviceMemory> device;  // what rails are told of it, if one takes device memory
+  device::RemoteWrites writes = device::RemoteWrites::seen;  // of NICs, into device memory
+  std::string unseen;                                        // why NICs may not write into it
   std::vector<OnRail> rails;
   uint32_t regions = 0;
   bool pin_tried = false;
@@ -67,6 +69,7 @@ struct Advertised {
   std::set<Peer *> importers;
   local::Guard guard;  // open: peers of this host were told where it lies
   bool withdrawing = false;
+  bool flushes = false;  // NICs write into it, and its device must be told
 };
 
 enum class WindowState : uint8_t { opening, open, gone };
@@ -118,6 +121,8 @@ class Memory {
   Result<Advertised *> advertise(Region *region, uint64_t offset, uint64_t length, uint32_t access);
   Advertised *find(uint64_t window);
   void erase(Advertised *window);  // closes the registrations: remote access ends here
+  // Work of devices that runs already sees afterwards what NICs have written into windows. An error: it may not.
+  Status flush_remote_writes() const;
   template <typename F>
   void each_advertised(F &&visit) {
     for (auto &entry : advertised_) visit(*entry.second);
@@ -129,6 +134,7 @@ class Memory {
                        std::vector<OnRail> *out);
   bool reach(OnRail &there, size_t rail, void *address, uint64_t length, uint32_t access, const LocalMemory &memory);
   void describe(LocalMemory &memory);
+  void count_flushes(Advertised &window);
   wire::WindowBlob::RailKey key_of(const Advertised &window, size_t rail) const;
   void drop(LocalMemory &memory);
   void take_back(Advertised &window);  // from everyone who could reach it
@@ -141,6 +147,7 @@ class Memory {
   std::set<Region *> regions_;
   std::unordered_map<uint64_t, std::unique_ptr<Advertised>> advertised_;
   uint64_t next_window_ = 1;
+  std::map<Home, size_t> flushes_;  // devices, and their windows of which Advertised::flushes holds
 };
 
 }  // namespace pirn::core

@@ -46,6 +46,8 @@ Operations unsupported(const char *name) {
              table.enable_peer, table.dma_buf, table.order_with_nics, table.make_stream, table.drop_stream, table.make_event,
              table.drop_event, table.record, table.reached, table.copy, table.copy_blocks, table.copy_selected, table.finish,
              table.device_of, table.capturing, table.wait_word, table.write_word);
+  table.remote_writes = [](uint32_t) -> Result<RemoteWrites> { return RemoteWrites::seen; };
+  table.flush_remote_writes = [](uint32_t) { return Status::ok(); };
   return table;
 }
 

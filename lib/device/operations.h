@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a vendor's runtime does for pirn. One const table per vendor in providers/device; nothing else names a vendor.
 //
-// A table is complete: slots that a vendor does not fill answer UNAVAILABLE (unsupported()), so nobody tests for
-// nullptr. The runtime is opened by load(), never linked. Any thread may call any slot once load() has succeeded. Each
+// A table is complete: slots that a vendor does not fill answer UNAVAILABLE, or as they say (unsupported()), so nobody tests
+// for nullptr. The runtime is opened by load(), never linked. Any thread may call any slot once load() has succeeded. Each
 // slot leaves the caller's current device, context and last error as they were; nothing here waits for a device unless
 // it says so. Devices are named by their ordinal in this process; across processes by uuid or PCI address.
 // Streams and events are the vendor's own handles.
@@ -108,6 +108,14 @@ struct DmaBuf {
   uint64_t offset = 0;
 };
 
+// How what a NIC has written into a device's memory comes to be seen by work of that device which runs already. Work that is
+// given to the device later sees it in any case.
+enum class RemoteWrites : uint8_t {
+  seen,     // in the order in which it arrives, by itself
+  flushed,  // by flush_remote_writes()
+  unseen,   // by nothing that is known
+};
+
 struct Operations {
   const char *name;  // of its devices: "NAME:0"
   uint32_t fabric_interface;  // libfabric's number for this kind of memory (enum fi_hmem_iface); 0: it has none
@@ -148,6 +156,10 @@ struct Operations {
   Result<DmaBuf> (*dma_buf)(const Allocation &allocation);
   // Before a NIC is given the allocation: its own copies must not overtake what the NIC does.
   Status (*order_with_nics)(const Allocation &allocation);
+  // Of memory of this device. Tables that do not fill these two in have nothing to flush.
+  Result<RemoteWrites> (*remote_writes)(uint32_t device);
+  // What a NIC had written before this call is seen after it. Waits for the writes, not for work of the device.
+  Status (*flush_remote_writes)(uint32_t device);
 
   // -- Copies, in the order of a stream
   Result<void *> (*make_stream)(uint32_t device);
@@ -174,7 +186,7 @@ struct Operations {
   Status (*write_word)(void *stream, uint64_t *word, uint64_t value);
 };
 
-// Every slot answers UNAVAILABLE, naming the device kind.
+// Every slot that needs something of the vendor answers UNAVAILABLE.
 Operations unsupported(const char *name);
 
 // All tables, in the order they are asked.

@@ -25,6 +25,8 @@ Operations make_table() {
   table.enable_peer = cuda::enable_peer;
   table.dma_buf = cuda::dma_buf;
   table.order_with_nics = cuda::order_with_nics;
+  table.remote_writes = cuda::remote_writes;
+  table.flush_remote_writes = cuda::flush_remote_writes;
   table.make_stream = cuda::make_stream;
   table.drop_stream = cuda::drop_stream;
   table.make_event = cuda::make_event;

@@ -82,6 +82,8 @@ enum DeviceAttribute : int {
   attribute_chunks = 102,       // VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED
   attribute_chunk_files = 103,  // HANDLE_TYPE_POSIX_FILE_DESCRIPTOR_SUPPORTED
   attribute_chunk_rdma = 110,   // GPU_DIRECT_RDMA_WITH_CUDA_VMM_SUPPORTED
+  attribute_flush_options = 117,  // GPU_DIRECT_RDMA_FLUSH_WRITES_OPTIONS
+  attribute_writes_ordering = 118,  // GPU_DIRECT_RDMA_WRITES_ORDERING
   attribute_stream_words = 122, // CAN_USE_64_BIT_STREAM_MEM_OPS
   attribute_dma_buf = 124,
   attribute_chunk_fabric = 128,  // HANDLE_TYPE_FABRIC_SUPPORTED
@@ -122,6 +124,10 @@ enum Flag : unsigned {
   host_device_map = 2,
   ipc_lazy_peer = 1,
   range_dma_buf = 1,
+  ordering_owner = 100,        // CU_GPU_DIRECT_RDMA_WRITES_ORDERING_OWNER; numbers above it order more
+  flush_by_host = 1,           // CU_FLUSH_GPU_DIRECT_RDMA_WRITES_OPTION_HOST
+  flush_current_context = 0,   // CU_FLUSH_GPU_DIRECT_RDMA_WRITES_TARGET_CURRENT_CTX
+  flush_to_owner = 100,        // CU_FLUSH_GPU_DIRECT_RDMA_WRITES_TO_OWNER
   stream_non_blocking = 1,
   event_no_timing = 2,
   wait_geq = 0,

@@ -185,4 +185,22 @@ Status order_with_nics(const Allocation &allocation) {
   return call(driver().cuPointerSetAttribute, &on, pointer_sync_copies, pointer_to(allocation.address));
 }
 
+// An ordering for the device that owns the memory is enough: kernels of other devices that read it in place are the
+// application's to order.
+Result<RemoteWrites> remote_writes(uint32_t device) {
+  const Result<int> ordering = attribute_of(device, attribute_writes_ordering);
+  if (!ordering.is_ok()) return ordering.status();
+  if (ordering.value() >= static_cast<int>(ordering_owner)) return RemoteWrites::seen;
+  const Result<int> options = attribute_of(device, attribute_flush_options);
+  if (!options.is_ok()) return options.status();
+  const bool by_host = (static_cast<unsigned>(options.value()) & flush_by_host) != 0;
+  return by_host && driver().cuFlushGPUDirectRDMAWrites ? RemoteWrites::flushed : RemoteWrites::unseen;
+}
+
+Status flush_remote_writes(uint32_t device) {
+  const Bound bound(device);
+  if (!bound.is_ok()) return bound.status();
+  return call(driver().cuFlushGPUDirectRDMAWrites, static_cast<int>(flush_current_context), static_cast<int>(flush_to_owner));
+}
+
 }  // namespace pirn::device::cuda

@@ -48,6 +48,8 @@ Status unmap(uint32_t device, void *address, uint64_t length, HandleKind kind);
 Status enable_peer(uint32_t device, uint32_t peer);
 Result<DmaBuf> dma_buf(const Allocation &allocation);
 Status order_with_nics(const Allocation &allocation);
+Result<RemoteWrites> remote_writes(uint32_t device);
+Status flush_remote_writes(uint32_t device);
 
 // cuda_streams.cpp
 Result<void *> make_stream(uint32_t device);

@@ -39,6 +39,9 @@ struct Ways {
   std::string own = able(), targets = able();  // PIRN_SIM_HMEM
   const char *own_limit = "1000000000";          // PIRN_SIM_HMEM_LIMIT
   const char *demand = "auto";
+  // Of the targets' devices: PIRN_FAKE_GPU_RDMA_ORDERING and _FLUSH, calls of the driver that fail.
+  std::string ordering = variable("PIRN_FAKE_GPU_RDMA_ORDERING", "100");
+  const char *flush = "1", *failing = "";
 };
 
 OpenOptions demanding(const char *way) {
@@ -54,7 +57,8 @@ struct Ends {
       pair.open(demanding(ways.demand));
     }
     {
-      const Environment hmem("PIRN_SIM_HMEM", ways.targets);
+      const Environment hmem("PIRN_SIM_HMEM", ways.targets), ordering("PIRN_FAKE_GPU_RDMA_ORDERING", ways.ordering);
+      const Environment flush("PIRN_FAKE_GPU_RDMA_FLUSH", ways.flush), failing("PIRN_FAKE_GPU_FAIL", ways.failing);
       pair.spawn().open();
     }
     peer = pair.connect(pair.target());
@@ -174,6 +178,44 @@ void direct__registration_refused_midway__is_staged_from_then_on(void **state) {
   expect_way(ends.there_and_back(room / 2), "direct");
 }
 
+// The driver's second flush fails, and with it the second take, which can be repeated.
+void direct__devices_without_order__owner_flushes_before_each_notification(void **state) {
+  const Ends ends(state, {.demand = "direct", .ordering = "0", .failing = "cuFlushGPUDirectRDMAWrites:2"});
+  for (uint64_t round = 0; round < 3; ++round) {
+    const std::string message = "written " + std::to_string(round);
+    fill_pattern(ends.local->buffer.at(0), room, 100 + round);
+    ends.local->push(0, room);
+    pirn_transfer_params params = params_with(20 * second);
+    params.notify = message.data();
+    params.notify_length = message.size();
+    EXPECT_OK(pirn_write(ends.local->region, 0, ends.remote.window, 0, room, &params, nullptr));
+    Reply reply = ends.pair.target().take();
+    if (round == 1) {
+      EXPECT(PIRN_ERR_IO, reply.status);
+      expect_words(reply.text, "what NICs have written may not be seen by work of cuda:");
+      expect_words(reply.text, "cuFlushGPUDirectRDMAWrites");
+      reply = ends.pair.target().take();
+    }
+    EXPECT_OK(reply.status);
+    assert_string_equal(reply.payload.c_str(), message.c_str());
+    EXPECT_MATCH(ends.pair.target().check(ends.remote.buffer, 0, room, 100 + round));
+  }
+}
+
+void direct__ordered_by_the_device__nobody_flushes(void **state) {
+  const Ends ends(state, {.demand = "direct", .ordering = "100", .failing = "cuFlushGPUDirectRDMAWrites:1+"});
+  expect_way(ends.there_and_back(300000), "direct");
+  EXPECT_OK(pirn_notify(ends.peer, "message", 7, nullptr, nullptr));
+  const Reply reply = ends.pair.target().take();
+  EXPECT_OK(reply.status);
+  assert_string_equal(reply.payload.c_str(), "message");
+}
+
+void direct__neither_order_nor_flush__is_staged_unless_demanded(void **state) {
+  const Ends ends(state, {.ordering = "0", .flush = "2"});
+  expect_way(ends.there_and_back(300000), "staged");
+}
+
 // -- With PIRN_SIM_DIE
 
 void direct__the_only_able_rail_dies__what_is_under_way_starts_over_staged(void **state) {
@@ -207,6 +249,9 @@ int main(int argc, char **argv) {
       CASE(direct__demanded_where_the_owner_has_not__ends_with_the_reason),
       CASE(direct__demanded_where_registration_is_refused__ends_with_the_reason),
       CASE(direct__registration_refused_midway__is_staged_from_then_on),
+      CASE(direct__devices_without_order__owner_flushes_before_each_notification),
+      CASE(direct__ordered_by_the_device__nobody_flushes),
+      CASE(direct__neither_order_nor_flush__is_staged_unless_demanded),
   };
   const std::vector<CMUnitTest> dying = {
       CASE(direct__the_only_able_rail_dies__what_is_under_way_starts_over_staged),

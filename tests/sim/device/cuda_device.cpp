@@ -32,6 +32,8 @@ int attribute_of(int attribute, uint32_t unit, int &value) {
     case 115: value = 1; return ok;     // pools
     case 119: value = 0; return ok;     // what pools can be shared by
     case 110: case 116: value = 0; return ok;  // direct access by NICs
+    case 117: value = settings().flush; return ok;
+    case 118: value = settings().ordering; return ok;
     case 124: value = settings().dma_buf; return ok;
     case 128: value = settings().imex; return ok;
     default: value = 0; return attribute > 0 && attribute < 150 ? ok : invalid_value;

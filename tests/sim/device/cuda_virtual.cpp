@@ -154,6 +154,13 @@ Result cuMemGetHandleForAddressRange(void *handle, Pointer address, size_t lengt
   });
 }
 
+Result cuFlushGPUDirectRDMAWrites(int target, int scope) {
+  return run_call(__func__, needs_context, [&](Call &) {
+    if (target != 0 || (scope != 100 && scope != 200)) return invalid_value;
+    return (settings().flush & 1) != 0 ? ok : not_supported;
+  });
+}
+
 Result cuIpcGetMemHandle(IpcHandle *handle, Pointer address) {
   return run_call(__func__, needs_context, [&](Call &) {
     LegacyHandle legacy;

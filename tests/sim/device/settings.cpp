@@ -60,6 +60,8 @@ Settings read() {
   found.links = static_cast<uint32_t>(number("PIRN_FAKE_GPU_NVLINKS", found.links));
   found.imex = number("PIRN_FAKE_GPU_IMEX", 0) != 0;
   found.dma_buf = number("PIRN_FAKE_GPU_DMA_BUF", 0) != 0;
+  found.ordering = static_cast<int>(number("PIRN_FAKE_GPU_RDMA_ORDERING", 100));
+  found.flush = static_cast<int>(number("PIRN_FAKE_GPU_RDMA_FLUSH", 1));
   found.leaks = number("PIRN_FAKE_GPU_LEAKS", 1) != 0;
   if (getenv("PIRN_FAKE_GPU_NODES")) {
     for (const std::string &text : split(text_of("PIRN_FAKE_GPU_NODES"), ','))

@@ -25,6 +25,8 @@ struct Settings {
   uint32_t links = 18;              // PIRN_FAKE_GPU_NVLINKS: from each device to a switch; 0: none
   bool imex = false;                // PIRN_FAKE_GPU_IMEX: fabric handles are permitted
   bool dma_buf = false;             // PIRN_FAKE_GPU_DMA_BUF: device memory can be exported to other devices
+  int ordering = 100;               // PIRN_FAKE_GPU_RDMA_ORDERING: of what NICs write, as the driver numbers it; 0: none
+  int flush = 1;                    // PIRN_FAKE_GPU_RDMA_FLUSH: the driver's bits; 1: by the host
   bool leaks = true;                // PIRN_FAKE_GPU_LEAKS: tell at exit what is left
   std::vector<uint32_t> nodes;      // PIRN_FAKE_GPU_NODES: device nodes that this process sees
   std::vector<std::pair<uint32_t, uint32_t>> strangers;  // PIRN_FAKE_GPU_NOPEER=0-1,..: pairs without peer access
