@@ -60,14 +60,16 @@ Status Endpoint::withdraw(Region *region, uint64_t id, uint64_t timeout) {
   windows_.withdraw(*window);
   driver_.posted();
   Status left;
-  if (!driver_.wait(guard, timeout_or(timeout, settings().transfer_timeout), [&] { return windows_.quiet(*window) && !staging_.loans().busy(id); })) {
+  const auto quiet = [&] { return windows_.quiet(*window) && !staging_.loans().busy(id) && !sharing_->left_behind(*window); };
+  if (!driver_.wait(guard, timeout_or(timeout, settings().transfer_timeout), quiet)) {
+    const bool given = sharing_->given(*window);
     if (shares_memory_with_peers()) {
       guard.unlock();
       reset_among_neighbours(*this);
       driver_.relock(guard);
     }
-    windows_.cut_off(*window);
-    if (sharing_->given(*window)) left = fail(PIRN_ERR_TIMEOUT, "window %llu is withdrawn, but a process of this host that "
+    if (!windows_.quiet(*window)) windows_.cut_off(*window);
+    if (given) left = fail(PIRN_ERR_TIMEOUT, "window %llu is withdrawn, but a process of this host that "
                                               "did not answer has its memory mapped, and may still be copying",
                                               static_cast<ull>(id));
   }

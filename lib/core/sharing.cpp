@@ -68,20 +68,35 @@ local::Offer Sharing::offer(const local::Peer &peer, const wire::ShareAsk &ask) 
   Link *link = link_of(peer.instance);
   Advertised *window = endpoint_.memory().find(ask.window);
   local::Offer offer;
-  if (!link || !window || window->blob.capability != ask.capability || window->importers.count(link->peer) == 0) {
+  if (!link || !window || window->withdrawing || window->blob.capability != ask.capability || window->importers.count(link->peer) == 0) {
     offer.answer.status = PIRN_ERR_WINDOW_GONE;
     offer.answer.reason = "the window is withdrawn, or was not opened to this peer";
     return offer;
   }
   offer = offer_of(*window, ask, tells_addresses());
-  for (const wire::ShareChunk &chunk : offer.answer.chunks) offered_[chunk.allocation].insert(ask.window);
+  for (const wire::ShareChunk &chunk : offer.answer.chunks) {
+    offered_[chunk.allocation].insert(ask.window);
+    // What a guard takes back is not given.
+    if (!chunk.handles.empty() && !window->guard.is_open()) given_.insert({link->peer, ask.window});
+  }
   return offer;
 }
 
+void Sharing::released(const local::Peer &peer, uint64_t window) {
+  if (const Link *link = link_of(peer.instance)) let_go(*link->peer, window);
+}
+
+void Sharing::let_go(Peer &peer, uint64_t window) { given_.erase({&peer, window}); }
+
 bool Sharing::given(const Advertised &window) const {
-  if (window.guard.is_open()) return false;  // that takes it back
-  return std::any_of(offered_.begin(), offered_.end(),
-                     [&](const auto &entry) { return entry.second.count(window.blob.window) > 0; });
+  return left_behind(window) || std::any_of(window.importers.begin(), window.importers.end(), [&](Peer *peer) {
+           return given_.count({peer, window.blob.window}) > 0;
+         });
+}
+
+bool Sharing::left_behind(const Advertised &window) const {
+  return std::any_of(left_behind_.begin(), left_behind_.end(),
+                     [&](const auto &entry) { return entry.second == window.blob.window; });
 }
 
 void Sharing::withdrawn(const Advertised &window) {
@@ -90,6 +105,9 @@ void Sharing::withdrawn(const Advertised &window) {
     if (last) channel_.gone(entry->first);
     entry = last ? offered_.erase(entry) : std::next(entry);
   }
+  const auto of_it = [&](const auto &entry) { return entry.second == window.blob.window; };
+  std::erase_if(given_, of_it);
+  std::erase_if(left_behind_, of_it);
 }
 
 // -- As importer
@@ -162,6 +180,11 @@ void Sharing::connect_failed(local::ConnectionId id, const Status &why) {
 }
 
 void Sharing::ended(local::ConnectionId id, const std::string &why) {
+  if (auto served = served_.find(id); served != served_.end()) {
+    // Its process has ended, or has closed the connection after it unmapped what it had.
+    std::erase_if(left_behind_, [&](const auto &entry) { return entry.first == served->second; });
+    served_.erase(served);
+  }
   if (Link *link = link_of(id)) give_up(*link, "the connection within the host ended: " + why);
 }
 
@@ -263,6 +286,7 @@ void Sharing::settle(Link &link, size_t index, const Status &status) {
                         status.is_ok() ? how.c_str() : status.text.c_str());
   if (status.is_ok()) imported_[{seek.window, seek.near}] = std::move(seek.imported);
   else imports_.release(&seek.imported);
+  if (!status.is_ok()) tell_released(link, *seek.window);
   endpoint_.engine().wake(*link.peer);
 }
 
@@ -274,6 +298,13 @@ void Sharing::not_readable(Window &window, const Home &near, const Status &why) 
     endpoint_.log().write(PIRN_LOG_INFO, "window %llu of %s: not by ipc any more: %s",
                           static_cast<ull>(window.blob.window), window.peer->address.c_str(), why.text.c_str());
   }
+}
+
+// Unless it is mapped for another device, or may be soon.
+void Sharing::tell_released(const Link &link, const Window &window) {
+  const bool sought = std::any_of(link.seeks.begin(), link.seeks.end(), [&](const Seek &seek) { return seek.window == &window; });
+  const bool mapped = std::any_of(imported_.begin(), imported_.end(), [&](const auto &entry) { return entry.first.first == &window; });
+  if (link.up && !sought && !mapped) channel_.released(link.connection, window.blob.window);
 }
 
 bool Sharing::lock_pages(Window &window, const Home &near) {
@@ -309,6 +340,12 @@ void Sharing::forget(Window &window) {
 }
 
 void Sharing::ended(Peer &peer) {
+  // Lost is not dead: as long as its connection stands its process may wake up in the midst of a copy.
+  const bool stands = std::any_of(served_.begin(), served_.end(), [&](const auto &entry) { return entry.second == peer.instance; });
+  std::erase_if(given_, [&](const auto &entry) {
+    if (entry.first == &peer && stands) left_behind_.insert({peer.instance, entry.second});
+    return entry.first == &peer;
+  });
   auto found = links_.find(&peer);
   if (found == links_.end()) return;
   Link &link = found->second;

@@ -9,6 +9,7 @@
 //                                    <-  ANSWER: handles of what the window lies in
 //   maps it for the device that is to move the bytes; transfers wait meanwhile. Plain host memory is not mapped: the answer
 //   has its address and a guard (local/guard.h), and reads of it into host memory are done by the kernel
+//   RELEASED, if that failed          ->  nothing of it is mapped there
 //
 // What cannot be mapped goes over the fabric, or fails if the fabric cannot carry it, with what each rung said. Called
 // under the endpoint's lock; nothing here waits, but a vendor's mapping call may take a while (local/ladder.h).
@@ -43,8 +44,12 @@ class Sharing : public local::Events {
   // What a peer must prove to be given this window's memory; zero: it cannot be shared with it.
   local::Secret secret_for(Peer &peer, const Advertised &window);
   bool can_map(const Peer &peer) const;  // it may be given memory: it says that it is another process of this host
-  bool given(const Advertised &window) const;  // somebody was given its memory, which cannot be taken back
-  void withdrawn(const Advertised &window);    // nobody uses it any more
+  // An importer that was given its memory, and may have it mapped, still uses it: that cannot be taken back.
+  bool given(const Advertised &window) const;
+  // The same of a peer that was lost, but whose process has not ended.
+  bool left_behind(const Advertised &window) const;
+  void let_go(Peer &peer, uint64_t window);  // it uses the window no more
+  void withdrawn(const Advertised &window);  // nobody uses it any more
 
   // -- As importer
   // Whether a window that its owner has opened may be had.
@@ -86,8 +91,9 @@ class Sharing : public local::Events {
 
   // local::Events
   std::optional<local::Credentials> credentials_of(const wire::Instance &instance) override;
-  void admitted(local::ConnectionId, const local::Peer &) override {}
+  void admitted(local::ConnectionId id, const local::Peer &peer) override { served_[id] = peer.instance; }
   local::Offer offer(const local::Peer &peer, const wire::ShareAsk &ask) override;
+  void released(const local::Peer &peer, uint64_t window) override;
   void connected(local::ConnectionId id, const local::Peer &peer) override;
   void connect_failed(local::ConnectionId id, const Status &why) override;
   void answered(local::ConnectionId id, uint32_t request, Result<local::Offer> offer) override;
@@ -105,6 +111,7 @@ class Sharing : public local::Events {
   bool tells_addresses() const;
   Status choose_copier(Seek &seek, const wire::ShareChunk &chunk);
   void settle(Link &link, size_t seek, const Status &status);
+  void tell_released(const Link &link, const Window &window);
 
   Endpoint &endpoint_;
   local::Channel channel_;
@@ -113,6 +120,9 @@ class Sharing : public local::Events {
   std::map<Peer *, Link> links_;
   std::map<std::pair<const Window *, Home>, local::Imported> imported_;
   std::map<uint64_t, std::set<uint64_t>> offered_;  // allocation: windows in it that somebody was given
+  std::set<std::pair<Peer *, uint64_t>> given_;       // windows, and who may have them mapped
+  std::map<local::ConnectionId, wire::Instance> served_;  // those that ask us
+  std::set<std::pair<wire::Instance, uint64_t>> left_behind_;  // as given_, of peers that are lost
 };
 
 }  // namespace pirn::core

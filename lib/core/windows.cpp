@@ -219,6 +219,7 @@ void Windows::control(Peer &peer, wire::Kind kind, const wire::WindowRef &body) 
     case wire::Kind::window_close:
     case wire::Kind::window_quiesced:
       endpoint_.staging().closed(peer, body.window);
+      endpoint_.sharing().let_go(peer, body.window);
       if (Advertised *window = endpoint_.memory().find(body.window)) window->importers.erase(&peer);
       return;
     case wire::Kind::window_withdraw:

@@ -103,7 +103,7 @@ void Channel::State::asker_message(Connection &connection, const wire::ShareMess
     return events.gone(id, gone.value().allocation);
   }
   // Kinds that only a newer peer knows are skipped.
-  if (message.kind <= static_cast<uint8_t>(wire::ShareKind::bye))
+  if (message.kind <= static_cast<uint8_t>(wire::ShareKind::released))
     fell(id, out_of_turn(message.kind), &counters.malformed, now);
 }
 

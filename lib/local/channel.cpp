@@ -284,6 +284,12 @@ Result<uint32_t> Channel::ask(ConnectionId id, const wire::ShareAsk &ask, uint64
   return request;
 }
 
+void Channel::released(ConnectionId id, uint64_t window) {
+  Connection *connection = state_->find(id);
+  if (connection && connection->phase == Phase::asker)
+    state_->send(*connection, wire::encode_share_released({window}), {}, now_ns());
+}
+
 void Channel::gone(uint64_t allocation) { state_->tell_gone(allocation, now_ns()); }
 
 void Channel::close(ConnectionId id) {

@@ -53,6 +53,8 @@ class Events {
   virtual void admitted(ConnectionId id, const Peer &peer) = 0;
   // What it asked for. Only windows that were opened to it, checked by capability, may be offered.
   virtual Offer offer(const Peer &peer, const wire::ShareAsk &ask) = 0;
+  // It has nothing of the window mapped, whatever it was offered before.
+  virtual void released(const Peer &peer, uint64_t window) = 0;
 
   // -- As asker
   virtual void connected(ConnectionId id, const Peer &peer) = 0;
@@ -93,6 +95,8 @@ class Channel {
   ConnectionId connect(const Credentials &credentials, uint64_t deadline_ns);
   // Of a connected one. answered() follows with this request number, by the deadline. AGAIN: too many under way.
   Result<uint32_t> ask(ConnectionId id, const wire::ShareAsk &ask, uint64_t deadline_ns);
+  // Tells the owner that nothing of its window is mapped here.
+  void released(ConnectionId id, uint64_t window);
   // Tells every peer that was offered memory of it.
   void gone(uint64_t allocation);
   void close(ConnectionId id);  // no event follows

@@ -137,9 +137,15 @@ void Channel::State::owner_message(Connection &connection, const wire::ShareMess
     return take_hello(connection, message, raw, now);
   if (connection.phase == Phase::challenged && kind == wire::ShareKind::proof)
     return take_proof(connection, message, raw, now);
-  const bool known = message.kind <= static_cast<uint8_t>(wire::ShareKind::bye);
+  const bool known = message.kind <= static_cast<uint8_t>(wire::ShareKind::released);
   if (connection.phase != Phase::owner) return fell(connection.id, out_of_turn(message.kind), &counters.malformed, now);
   if (kind == wire::ShareKind::ask) return take_ask(connection, message, now);
+  if (kind == wire::ShareKind::released) {
+    const Result<wire::ShareReleased> released = wire::decode_share_released(message.body);
+    if (!released.is_ok()) return fell(connection.id, released.status(), &counters.malformed, now);
+    const Peer peer = connection.peer;
+    return events.released(peer, released.value().window);
+  }
   if (kind == wire::ShareKind::bye)
     return fell(connection.id, fail(PIRN_ERR_PEER_LOST, "closed by the other end"), &counters.abandoned, now);
   // Kinds that only a newer peer knows are skipped.

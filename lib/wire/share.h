@@ -37,6 +37,7 @@ enum class ShareKind : uint8_t {
   answer = 6,     // owner -> asker, with descriptors
   gone = 7,       // owner -> asker: an allocation ended
   bye = 8,        // either: closes in order
+  released = 9,   // asker -> owner: nothing of a window that was asked for is mapped here; older owners skip it
 };
 
 struct ShareHello {
@@ -133,6 +134,11 @@ struct ShareGone {
   bool operator==(const ShareGone &) const = default;
 };
 
+struct ShareReleased {
+  uint64_t window = 0;
+  bool operator==(const ShareReleased &) const = default;
+};
+
 // Whole messages. Empty if a limit is broken: decoders accept every message that is not empty. Reasons are cut to
 // their limit, and what does not print becomes '?'.
 std::vector<std::byte> encode_share_hello(const ShareHello &body);
@@ -143,6 +149,7 @@ std::vector<std::byte> encode_share_ask(uint32_t request, const ShareAsk &body);
 std::vector<std::byte> encode_share_answer(uint32_t request, const ShareAnswer &body);
 std::vector<std::byte> encode_share_gone(const ShareGone &body);
 std::vector<std::byte> encode_share_bye();
+std::vector<std::byte> encode_share_released(const ShareReleased &body);
 
 struct ShareMessage {
   uint8_t kind = 0;  // ShareKind, or one that only a newer peer knows
@@ -159,5 +166,6 @@ Result<ShareAsk> decode_share_ask(std::span<const std::byte> body);
 // `files`: how many descriptors came with the message; each must be named by exactly one handle.
 Result<ShareAnswer> decode_share_answer(std::span<const std::byte> body, size_t files);
 Result<ShareGone> decode_share_gone(std::span<const std::byte> body);
+Result<ShareReleased> decode_share_released(std::span<const std::byte> body);
 
 }  // namespace pirn::wire

@@ -160,4 +160,12 @@ Result<ShareGone> decode_share_gone(std::span<const std::byte> body) {
   return gone;
 }
 
+Result<ShareReleased> decode_share_released(std::span<const std::byte> body) {
+  Reader reader(body);
+  ShareReleased released;
+  released.window = reader.u64();
+  if (!reader.ok()) return truncated("share released", body);
+  return released;
+}
+
 }  // namespace pirn::wire

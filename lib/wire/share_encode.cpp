@@ -146,4 +146,10 @@ std::vector<std::byte> encode_share_gone(const ShareGone &body) {
 
 std::vector<std::byte> encode_share_bye() { return MessageWriter().finish(ShareKind::bye); }
 
+std::vector<std::byte> encode_share_released(const ShareReleased &body) {
+  MessageWriter message;
+  message.body().u64(body.window);
+  return message.finish(ShareKind::released);
+}
+
 }  // namespace pirn::wire

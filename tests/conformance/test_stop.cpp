@@ -249,6 +249,64 @@ void stop__importer_of_a_window__withdraw_ends_in_time_and_memory_is_quiet(void 
   EXPECT_OK(pirn_region_deregister(memory.region));
 }
 
+// A window of a process in which nothing hangs, and an importer that has used it and is stopped. PIRN_TEST_MAPPED: by then it
+// has the memory mapped, which nobody can take from it.
+struct StoppedImporter {
+  explicit StoppedImporter(Pair &pair, const OpenOptions &options = {}) : owner(pair.spawn()), importer(pair.spawn()) {
+    owner.open(options);
+    importer.open();
+    const std::string address = owner.listen();
+    importer.begin({Op::connect, {10 * second}, address});
+    peer = owner.accept();
+    const Reply connected = importer.finish();
+    EXPECT_OK(connected.status);
+    const uint64_t there = connected.values[0];
+    buffer = owner.alloc(room, 1);
+    const WindowBlob blob = owner.advertise(buffer, 0, room);
+    id = blob.id;
+    const uint64_t window = importer.import_window(there, blob.bytes);
+    const uint64_t source = importer.alloc(room, 7);
+    EXPECT_OK(importer.write(source, 0, window, 0, room));
+    EXPECT_MATCH(owner.check(buffer, 0, room, 7));
+    importer.signal_now(SIGSTOP);
+  }
+  void withdraw_says_whether_it_is_mapped() {
+    const uint64_t start = clock_now();
+    const Reply reply = owner.call({Op::withdraw, {buffer, id, 500 * ms}, ""});
+    assert_true(clock_now() - start < at_most(4 * second));
+    if (variable("PIRN_TEST_MAPPED", "").empty()) EXPECT_OK(reply.status);
+    else EXPECT(PIRN_ERR_TIMEOUT, reply.status);
+    if (reply.status != PIRN_OK && reply.text.find("has its memory mapped") == std::string::npos)
+      fail_test("it does not say that the memory is mapped: %s", reply.text.c_str());
+    owner.fill(buffer, 0, room, 9);
+    importer.resume();
+    sleep_ms(300);
+    EXPECT_MATCH(owner.check(buffer, 0, room, 9));
+  }
+
+  Target &owner, &importer;
+  uint64_t peer = 0, buffer = 0, id = 0;
+};
+
+void withdraw__importer_is_stopped__says_whether_it_has_the_memory_mapped(void **state) {
+  StoppedImporter(pair_of(state)).withdraw_says_whether_it_is_mapped();
+}
+
+void withdraw__stopped_importer_is_lost_before__says_so_all_the_same(void **state) {
+  OpenOptions impatient;
+  impatient.settings = {"PEER_TIMEOUT=500ms", "PEER_CONFIRM_TIMEOUT=300ms"};
+  StoppedImporter stopped(pair_of(state), impatient);
+  const Reply told = stopped.owner.call({Op::notify, {stopped.peer, 20 * second}, "are you there"});
+  EXPECT(PIRN_ERR_PEER_LOST, told.status);
+  stopped.withdraw_says_whether_it_is_mapped();
+}
+
+void withdraw__importer_was_killed__is_ok(void **state) {
+  StoppedImporter stopped(pair_of(state));
+  stopped.importer.kill_now();
+  EXPECT_OK(stopped.owner.call({Op::withdraw, {stopped.buffer, stopped.id, 10 * second}, ""}).status);
+}
+
 }  // namespace
 
 int main(int argc, char **argv) {
@@ -264,5 +322,8 @@ int main(int argc, char **argv) {
                  CASE(stop__connect__is_timeout_at_its_deadline),
                  CASE(stop__endpoint_close__is_soon),
                  CASE(stop__importer_of_a_window__withdraw_ends_in_time_and_memory_is_quiet),
+                 CASE(withdraw__importer_is_stopped__says_whether_it_has_the_memory_mapped),
+                 CASE(withdraw__stopped_importer_is_lost_before__says_so_all_the_same),
+                 CASE(withdraw__importer_was_killed__is_ok),
              });
 }

@@ -65,6 +65,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   check_body(body, decode_share_proof, encode_share_proof);
   check_body(body, decode_share_welcome, encode_share_welcome);
   check_body(body, decode_share_gone, encode_share_gone);
+  check_body(body, decode_share_released, encode_share_released);
   check_ask(message.value());
   check_answer(message.value(), files);
   return 0;

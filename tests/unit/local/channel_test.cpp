@@ -222,6 +222,21 @@ void gone__reaches_those_that_were_offered_the_allocation_once(void **) {
   assert_true(pair.asker.gones == wanted);
 }
 
+void released__by_an_asker__reaches_the_owner_in_order(void **) {
+  const Directory directory;
+  Pair pair(settings_for(directory.path()));
+  pair.owner.offers = [](const wire::ShareAsk &ask) { return offer_of(std::vector<std::byte>(10), ask.window); };
+  pair.ask({71, 0, 0, 1});
+  pair.asker.channel.released(pair.connection, 71);
+  pair.asker.channel.released(pair.connection, 72);
+  pair.asker.channel.released(pair.connection + 1000, 73);  // there is none
+  assert_true(drive({&pair.owner, &pair.asker}, [&] { return pair.owner.releases.size() >= 2; }));
+  drive({&pair.owner, &pair.asker}, [] { return false; }, 30);
+  const std::vector<std::pair<wire::Instance, uint64_t>> wanted = {{instance_of(asker_id), 71}, {instance_of(asker_id), 72}};
+  assert_true(pair.owner.releases == wanted);
+  assert_true(pair.owner.ends.empty() && pair.asker.ends.empty());
+}
+
 // An asker that reads nothing is given up, not waited for.
 void gone__to_an_asker_that_reads_nothing__ends_it(void **) {
   const Directory directory;
@@ -390,6 +405,7 @@ int main() {
       cmocka_unit_test(answer__with_more_files_than_named__is_the_owners_error),
       cmocka_unit_test(offer__closes_its_asker__ends_quietly),
       cmocka_unit_test(gone__reaches_those_that_were_offered_the_allocation_once),
+      cmocka_unit_test(released__by_an_asker__reaches_the_owner_in_order),
       cmocka_unit_test(gone__to_an_asker_that_reads_nothing__ends_it),
       cmocka_unit_test(connect__before_the_owner_knows_us__succeeds_as_soon_as_it_does),
       cmocka_unit_test(connect__to_one_who_never_knows_us__ends_with_again_by_the_deadline),

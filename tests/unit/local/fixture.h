@@ -69,6 +69,7 @@ class Side : public Events {
   std::optional<Credentials> credentials_of(const wire::Instance &peer) override;
   void admitted(ConnectionId id, const Peer &peer) override { peers[id] = peer; }
   Offer offer(const Peer &peer, const wire::ShareAsk &ask) override;
+  void released(const Peer &peer, uint64_t window) override { releases.push_back({peer.instance, window}); }
   void connected(ConnectionId id, const Peer &peer) override { ups[id] = peer; }
   void connect_failed(ConnectionId id, const Status &why) override { failures.push_back({id, why.code, why.text}); }
   void answered(ConnectionId id, uint32_t request, Result<Offer> offer) override;
@@ -82,6 +83,7 @@ class Side : public Events {
   std::vector<Told> failures, ends;
   std::vector<Answer> answers;
   std::vector<std::pair<ConnectionId, uint64_t>> gones;
+  std::vector<std::pair<wire::Instance, uint64_t>> releases;
   std::vector<wire::ShareAsk> asks;
   std::function<Offer(const wire::ShareAsk &)> offers;
   bool close_asker = false;  // inside offer()

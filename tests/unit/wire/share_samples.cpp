@@ -115,7 +115,8 @@ std::vector<Sample> share_samples() {
           {"share_plain", encode_share_answer(sample_share_request, sample_share_plain())},
           {"share_refusal", encode_share_answer(sample_share_request, sample_share_refusal())},
           {"share_gone", encode_share_gone({0x99aabbccddeeff00})},
-          {"share_bye", encode_share_bye()}};
+          {"share_bye", encode_share_bye()},
+          {"share_released", encode_share_released({0x1122334455667788})}};
 }
 
 std::vector<Sample> newer_share_samples() {

@@ -71,6 +71,8 @@ void check_fields(const std::string &prefix) {
   const Bytes gone = body_of(prefix + "share_gone", ShareKind::gone);
   assert_int_equal(decode_share_gone(gone).value().allocation, 0x99aabbccddeeff00);
   body_of(prefix + "share_bye", ShareKind::bye);
+  const Bytes released = body_of(prefix + "share_released", ShareKind::released);
+  assert_int_equal(decode_share_released(released).value().window, 0x1122334455667788);
 }
 
 Status decode_any(const Bytes &bytes) {
@@ -86,6 +88,7 @@ Status decode_any(const Bytes &bytes) {
     case ShareKind::answer: return decode_share_answer(body, 0).status();
     case ShareKind::gone: return decode_share_gone(body).status();
     case ShareKind::bye: return Status::ok();
+    case ShareKind::released: return decode_share_released(body).status();
   }
   return Status::ok();  // of a kind that only newer peers know: skipped
 }
