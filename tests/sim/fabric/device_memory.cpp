@@ -8,7 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <iterator>
 
 namespace pirn::sim_nic {
 namespace {
@@ -19,26 +21,37 @@ constexpr uint64_t for_a_nic = 0x7069726e;  // a flag of the fake driver's own
 constexpr int memory_type = 2, synchronous_copies = 6, device_ordinal = 9, has_legacy_handle = 10;
 constexpr int type_device = 2;
 
+// A kind of device memory, and the fake runtime that tells of it. The fake HIP runtime has the fake CUDA driver inside, and
+// shows its symbols, too.
 struct Driver {
+  fi_hmem_iface interface;
+  const char *name;
+  const char *library;
+  bool orders_copies;  // CU_POINTER_ATTRIBUTE_SYNC_MEMOPS is wanted
   int (*attribute)(void *, int, Pointer) = nullptr;                         // cuPointerGetAttribute
   int (*export_range)(void *, Pointer, size_t, int, unsigned long long) = nullptr;  // cuMemGetHandleForAddressRange
+
+  // The library is loaded at any time, and never unloaded.
+  bool here() {
+    void *loaded = attribute ? nullptr : dlopen(library, RTLD_NOW | RTLD_NOLOAD);
+    if (loaded) {
+      export_range = reinterpret_cast<decltype(export_range)>(dlsym(loaded, "cuMemGetHandleForAddressRange"));
+      attribute = reinterpret_cast<decltype(attribute)>(dlsym(loaded, "cuPointerGetAttribute"));
+    }
+    return attribute != nullptr;
+  }
+  int attribute_of(const void *address, int which) {
+    int value = -1;
+    return here() && attribute(&value, which, reinterpret_cast<Pointer>(address)) == 0 ? value : -1;
+  }
 };
+Driver drivers[] = {{FI_HMEM_CUDA, "CUDA", "libcuda.so.1", true}, {FI_HMEM_ROCR, "ROCr", "libamdhip64.so.5", false}};
 
-// Loaded at any time, and never unloaded.
-const Driver *driver() {
-  static Driver found;
-  if (found.attribute) return &found;
-  void *library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
-  if (!library) return nullptr;
-  found.export_range = reinterpret_cast<decltype(found.export_range)>(dlsym(library, "cuMemGetHandleForAddressRange"));
-  found.attribute = reinterpret_cast<decltype(found.attribute)>(dlsym(library, "cuPointerGetAttribute"));
-  return found.attribute ? &found : nullptr;
-}
-
-int attribute_of(const void *address, int which) {
-  int value = -1;
-  if (!driver() || driver()->attribute(&value, which, reinterpret_cast<Pointer>(address)) != 0) return -1;
-  return value;
+// nullptr: there is none in this process.
+Driver *driver_of(fi_hmem_iface interface) {
+  for (Driver &driver : drivers)
+    if (driver.interface == interface && driver.here()) return &driver;
+  return nullptr;
 }
 
 // A descriptor of the fake driver's, and which part of the file it stands for (tests/sim/device/virtual.h).
@@ -58,11 +71,11 @@ bool read_part(int fd, Part &out) {
 }
 
 // Of the pages around the range; it belongs to the caller.
-bool export_range(const char *base, size_t length, Part &out) {
+bool export_range(const Driver &driver, const char *base, size_t length, Part &out) {
   const auto first = reinterpret_cast<Pointer>(base) / page * page;
   const auto end = (reinterpret_cast<Pointer>(base) + length + page - 1) / page * page;
   int fd = -1;
-  if (!driver()->export_range || driver()->export_range(&fd, first, end - first, 1, for_a_nic) != 0) return false;
+  if (!driver.export_range || driver.export_range(&fd, first, end - first, 1, for_a_nic) != 0) return false;
   if (read_part(fd, out)) return true;
   close(fd);
   return false;
@@ -81,17 +94,19 @@ int check_device(const Persona &persona, const fi_mr_attr &attr, const char *bas
     rule_broken(persona, "device memory registered as system memory: the processor would copy what is inlined");
     return -FI_EINVAL;
   }
-  if (attr.iface != FI_HMEM_CUDA || !driver()) return -FI_ENOSYS;
-  if (attribute_of(base, memory_type) != type_device) {
-    rule_broken(persona, "memory registered as CUDA's that is none");
+  Driver *const driver = driver_of(attr.iface);
+  if (!driver) return -FI_ENOSYS;
+  if (driver->attribute_of(base, memory_type) != type_device) {
+    rule_broken(persona, "memory registered as %s's that is none", driver->name);
     return -FI_EINVAL;
   }
-  const int ordinal = attribute_of(base, device_ordinal);
+  const int ordinal = driver->attribute_of(base, device_ordinal);
   if (ordinal != attr.device.cuda) {
     rule_broken(persona, "memory of device %d registered as that of %d", ordinal, attr.device.cuda);
     return -FI_EINVAL;
   }
-  if (attribute_of(base, has_legacy_handle) != 1 || attribute_of(base, synchronous_copies) == 1) return 0;
+  if (!driver->orders_copies || driver->attribute_of(base, has_legacy_handle) != 1) return 0;
+  if (driver->attribute_of(base, synchronous_copies) == 1) return 0;
   rule_broken(persona, "plain device memory without CU_POINTER_ATTRIBUTE_SYNC_MEMOPS: copies may overtake the NIC");
   return -FI_EINVAL;
 }
@@ -122,13 +137,16 @@ uint64_t device_memory_limit() {
   return limit ? strtoull(limit, nullptr, 10) : UINT64_MAX;
 }
 
-bool is_device_memory(const void *address) { return attribute_of(address, memory_type) == type_device; }
+bool is_device_memory(const void *address) {
+  return std::any_of(std::begin(drivers), std::end(drivers),
+                     [&](Driver &driver) { return driver.attribute_of(address, memory_type) == type_device; });
+}
 
 int map_device_memory(const Persona &persona, const fi_mr_attr &attr, char *base, size_t length, const DmaBufPart *part,
                       NicMapping &out) {
   if (int rc = check_device(persona, attr, base)) return rc;
   Part own;
-  if (!export_range(base, length, own)) return -FI_EINVAL;  // of several allocations, for one
+  if (!export_range(*driver_of(attr.iface), base, length, own)) return -FI_EINVAL;  // of several allocations, for one
   int rc = 0;
   if (part) {
     Part given;

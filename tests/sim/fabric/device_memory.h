@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Device memory, as a NIC reaches it: by a mapping of its own. Only of CUDA's driver, and that must be the fake one
-// (tests/sim/device), whose memory lies in files; it is asked only if the process has it loaded.
+// Device memory, as a NIC reaches it: by a mapping of its own. Only of CUDA's driver and the HIP runtime, and they must be the
+// fake ones (tests/sim/device), whose memory lies in files; they are asked only if the process has them loaded.
 #pragma once
 
 #include "persona.h"
