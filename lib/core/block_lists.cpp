@@ -1,16 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/block_lists.h"
 
+#include "base/clock.h"
+#include "base/text.h"
+
 #include <algorithm>
 
 namespace pirn::core {
 
-bool has_kernels(const Home &home) {
+static bool has_kernels(const Home &home) {
   auto devices = home.table->devices();
   if (!devices.is_ok()) return false;
   for (const device::Info &info : devices.value())
     if (info.ordinal == home.device) return (info.features & device::has_kernels) != 0;
   return false;
+}
+
+bool Kernels::work(const Home &home) {
+  auto found = known_.find(home);
+  if (found == known_.end()) found = known_.emplace(home, has_kernels(home)).first;
+  return found->second;
+}
+
+Status Kernels::refused(const Home &home, void *stream, const Status &why) {
+  known_[home] = false;
+  if (refusals_.emplace(home, why.text).second)
+    log_.write(PIRN_LOG_WARN, "lists of blocks on %s:%u go by its copy engines from now on: a kernel was not launched: %s",
+               home.table->name, home.device, why.text.c_str());
+  const Status over = home.table->finish(home.device, stream, ns_per_s);
+  return over.is_ok() ? over : why;
+}
+
+std::string Kernels::explain() const {
+  std::string out;
+  for (const auto &[home, why] : refusals_)
+    out += text("lists of blocks on %s:%u: by its copy engines, since a kernel was not launched: %s\n", home.table->name,
+                home.device, why.c_str());
+  return out;
 }
 
 BlockRooms::~BlockRooms() {

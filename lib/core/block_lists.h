@@ -2,18 +2,36 @@
 // Lists of blocks that a device's kernels read. Called under the endpoint's lock.
 #pragma once
 
+#include "base/log.h"
 #include "base/result.h"
 #include "core/reach.h"
 #include "device/operations.h"
 
 #include <cstddef>
+#include <map>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace pirn::core {
 
-bool has_kernels(const Home &home);  // whether copy_blocks works there
+// Which devices copy lists of blocks by kernels: those that have them, until a launch is refused. Copy engines take any list,
+// so that costs speed and nothing else.
+class Kernels {
+ public:
+  explicit Kernels(const Log &log) : log_(log) {}
+  bool work(const Home &home);
+  // Of a list that was not launched, or only in part. Waits for that part: it reads the list, and the engines are to copy the
+  // same bytes. An error: it is still under way, or the device is broken, and nothing of the list may be used again.
+  Status refused(const Home &home, void *stream, const Status &why);
+  std::string explain() const;  // a line for each device that has refused; "" if none has
+
+ private:
+  const Log &log_;
+  std::map<Home, bool> known_;
+  std::map<Home, std::string> refusals_;
+};
 
 // A copy engine takes about 2.5 us for each piece, a launch of the kernel 12 to 17 us (H200, tests/device/bench_copy): fewer
 // pieces than this are the engine's.

@@ -220,7 +220,7 @@ bool Copies::issue_by_processor(Op &op) {
 Status Copies::fill(Op &op, Lane &lane, const Run &first) {
   Batch batch;
   batch.op = &op;
-  if (lane.kernels && reaches(lane, first) && first.length < engine_piece() && op.count - op.cursor.element >= kernel_pieces) {
+  if (lane.rooms && endpoint_.kernels().work(lane.home) && reaches(lane, first) && first.length < engine_piece() && op.count - op.cursor.element >= kernel_pieces) {
     auto room = lane.rooms->take();
     if (!room.is_ok()) return room.status();
     if (!room.value()) return fail(PIRN_ERR_AGAIN, "all lists of blocks are in use");
@@ -229,7 +229,11 @@ Status Copies::fill(Op &op, Lane &lane, const Run &first) {
   Status status = enter(*first.lease);
   if (status.is_ok()) batch.lease = *first.lease;
   if (status.is_ok()) batch.event = event_of(lane, &status);
-  if (status.is_ok()) status = batch.room ? submit_blocks(op, lane, &batch) : submit_copies(op, lane, &batch);
+  if (status.is_ok() && batch.room) {
+    status = submit_blocks(op, lane, &batch);
+    if (!status.is_ok()) status = by_engines_instead(lane, &batch, status);
+  }
+  if (status.is_ok() && !batch.room) status = submit_copies(op, lane, &batch);
   Status finished = finish_batch(op, lane, std::move(batch));
   return status.is_ok() ? finished : status;
 }
@@ -259,6 +263,14 @@ void Copies::drop(Lane &lane, const Batch &batch) {
   if (batch.event) lane.events.push_back(batch.event);
   if (batch.room) lane.rooms->give_back(batch.room);
   if (batch.lease) batch.lease->leave();
+}
+
+// A launch of the batch was refused. An error: engines cannot take over.
+Status Copies::by_engines_instead(Lane &lane, Batch *batch, const Status &why) const {
+  device::Block *room = std::exchange(batch->room, nullptr);
+  const Status over = endpoint_.kernels().refused(lane.home, lane.stream, why);
+  if (room && over.is_ok()) lane.rooms->give_back(room);  // else a kernel may read it still: it is lost
+  return over;
 }
 
 // Piece by piece, by the copy engines.
@@ -293,10 +305,7 @@ Status Copies::submit_selected(Op &op, Lane &lane, const PreparedBlocks &list, B
   std::copy_n((write ? chosen.local : chosen.remote).data() + first, count, from);
   Status status = lane.home.table->copy_selected(lane.home.device, lane.stream,
                                                  {list.at_device(0), to, from, count, list.length()}, ctas());
-  if (!status.is_ok()) {
-    (void)lane.home.table->finish(lane.home.device, lane.stream, ns_per_s);  // a part may read the room
-    return status;
-  }
+  if (!status.is_ok()) return status;
   batch->bytes = count * list.length();
   op.cursor = {first + count, 0};
   return status;
@@ -310,11 +319,7 @@ Status Copies::submit_blocks(Op &op, Lane &lane, Batch *batch) {
   const Cursor end = list ? write_selected(op, *list, batch, &count) : write_blocks(op, lane, batch, &count);
   const uint64_t bytes = device::chain({batch->room, count});
   Status status = lane.home.table->copy_blocks(lane.home.device, lane.stream, batch->room, count, ctas());
-  if (!status.is_ok()) {
-    // A part of the list may have been launched, and reads the room.
-    (void)lane.home.table->finish(lane.home.device, lane.stream, ns_per_s);
-    return status;
-  }
+  if (!status.is_ok()) return status;
   batch->bytes = bytes;
   op.cursor = end;
   return status;
@@ -375,13 +380,14 @@ Cursor Copies::write_selected(const Op &op, const PreparedBlocks &list, Batch *b
 // The list as blocks, one for each element; nullptr: it is none for a kernel.
 PreparedBlocks *Copies::blocks_of(Op &op) {
   Prepared &list = *op.prepared;
-  if (list.blocks || list.no_blocks) return list.blocks.get();
+  if (list.blocks) return endpoint_.kernels().work(list.blocks->home) ? list.blocks.get() : nullptr;
+  if (list.no_blocks) return nullptr;
   list.no_blocks = true;
   if (list.elements.size() < kernel_pieces) return nullptr;
   auto first = run_of(list.elements.front(), 0);
   if (!first.is_ok() || !first.value().on_devices) return nullptr;
   auto lane = lane_for(first.value().home, list.total <= small_transfer);
-  if (!lane.is_ok() || !lane.value()->kernels) return nullptr;
+  if (!lane.is_ok() || !endpoint_.kernels().work(lane.value()->home)) return nullptr;
   std::vector<device::Block> blocks;
   for (const Segment &element : list.elements) {
     auto run = run_of(element, 0);
@@ -417,15 +423,18 @@ bool Copies::issue_prepared(Op &op) {
     status = enter(list.lease);
     if (status.is_ok()) batch.lease = list.lease;
     if (status.is_ok()) batch.event = event_of(*lane.value(), &status);
+    Status launched;
     if (status.is_ok())
-      status = list.home.table->copy_blocks(list.home.device, lane.value()->stream, list.at_device(first), end - first,
-                                            ctas());
-    if (status.is_ok()) {
+      launched = list.home.table->copy_blocks(list.home.device, lane.value()->stream, list.at_device(first), end - first,
+                                              ctas());
+    if (status.is_ok() && launched.is_ok()) {
       batch.bytes = list.bytes(first, end);
       op.cursor = {end, 0};
     }
+    if (!launched.is_ok()) status = by_engines_instead(*lane.value(), &batch, launched);
     Status finished = finish_batch(op, *lane.value(), std::move(batch));
     if (status.is_ok()) status = finished;
+    if (status.is_ok() && !launched.is_ok()) return issue(op);
   }
   if (!status.is_ok()) endpoint_.engine().end(op, status.code, status.text);
   return true;
@@ -530,8 +539,7 @@ Result<Copies::Lane *> Copies::lane_for(const Home &home, bool small) {
   auto stream = home.table->make_stream(home.device);
   if (!stream.is_ok()) return stream.status();
   lane->stream = stream.value();
-  lane->kernels = has_kernels(home);
-  if (lane->kernels) lane->rooms = std::make_unique<BlockRooms>(*home.table);
+  if (endpoint_.kernels().work(home)) lane->rooms = std::make_unique<BlockRooms>(*home.table);
   lanes_.push_back(std::move(lane));
   return lanes_.back().get();
 }

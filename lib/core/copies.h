@@ -49,9 +49,8 @@ class Copies {
   struct Lane {
     Home home;
     bool small = false;
-    bool kernels = false;  // copy_blocks works
     void *stream = nullptr;
-    std::unique_ptr<BlockRooms> rooms;  // with kernels
+    std::unique_ptr<BlockRooms> rooms;  // if it had kernels when it was made
     std::map<uint32_t, bool> peers;     // devices whose plain memory the kernels reach, or not
     std::deque<Batch> batches;
     uint64_t backlog = 0;  // bytes
@@ -86,6 +85,7 @@ class Copies {
   bool issue_prepared(Op &op);
   Status fill(Op &op, Lane &lane, const Run &first);
   Status finish_batch(Op &op, Lane &lane, Batch &&batch);
+  Status by_engines_instead(Lane &lane, Batch *batch, const Status &why) const;
   Status submit_copies(Op &op, Lane &lane, Batch *batch);
   Status submit_blocks(Op &op, Lane &lane, Batch *batch);
   Status submit_selected(Op &op, Lane &lane, const PreparedBlocks &list, Batch *batch);

@@ -26,6 +26,7 @@ Endpoint::Endpoint(Context &context, const EndpointOptions &options, NicChoice c
       driver_(*this, options.progress, context.settings().spin_time),
       ops_(context.settings().max_transfers),
       engine_(*this),
+      kernels_(context.log()),
       copies_(*this),
       triggers_(*this),
       staging_(*this),

@@ -139,6 +139,7 @@ class Endpoint {
   Memory &memory() { return *memory_; }
   Engine &engine() { return engine_; }
   Copies &copies() { return copies_; }
+  Kernels &kernels() { return kernels_; }
   Sharing &sharing() { return *sharing_; }
   Staging &staging() { return staging_; }
   Direct &direct() { return direct_; }
@@ -228,6 +229,7 @@ class Endpoint {
   std::unique_ptr<Memory> memory_;
   Engine engine_;
   std::unique_ptr<Sharing> sharing_;  // after what uses its mappings is gone
+  Kernels kernels_;
   Copies copies_;
   Triggers triggers_;
   Staging staging_;

@@ -16,7 +16,8 @@ using ull = unsigned long long;
 static constexpr size_t most_tried = 64;  // transfers per round of progress that find no free slot
 
 Staging::Staging(Endpoint &endpoint)
-    : endpoint_(endpoint), rings_(endpoint.settings()), loans_(endpoint, rings_, copies_), borrowing_(endpoint) {}
+    : endpoint_(endpoint), rings_(endpoint.settings()), copies_(endpoint.kernels()), loans_(endpoint, rings_, copies_),
+      borrowing_(endpoint) {}
 
 Staging::~Staging() {
   if (copies_.in_flight() > 0) return;  // a device hangs, and keeps its slots

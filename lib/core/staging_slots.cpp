@@ -5,6 +5,7 @@
 #include "core/allocations.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace pirn::core {
 
@@ -104,7 +105,7 @@ Result<SlotCopies::Lane *> SlotCopies::lane_for(const Home &home, bool to_device
   lane->home = home;
   lane->to_device = to_device;
   lane->stream = stream.value();
-  if (has_kernels(home)) lane->rooms = std::make_unique<BlockRooms>(*home.table);
+  if (kernels_.work(home)) lane->rooms = std::make_unique<BlockRooms>(*home.table);
   lanes_.push_back(std::move(lane));
   return lanes_.back().get();
 }
@@ -124,7 +125,7 @@ Status SlotCopies::make_ready(const Home &device, bool to_device, size_t most) {
 
 Status SlotCopies::submit(Lane &lane, std::span<const device::Block> blocks, Mark *mark) {
   const device::Operations &table = *lane.home.table;
-  if (lane.rooms && blocks.size() >= kernel_pieces && blocks.size() <= BlockRooms::blocks) {
+  if (lane.rooms && kernels_.work(lane.home) && blocks.size() >= kernel_pieces && blocks.size() <= BlockRooms::blocks) {
     auto room = lane.rooms->take();
     if (!room.is_ok()) return room.status();
     mark->room = room.value();
@@ -134,7 +135,13 @@ Status SlotCopies::submit(Lane &lane, std::span<const device::Block> blocks, Mar
     std::copy(blocks.begin(), blocks.end(), mark->room);
     device::chain({mark->room, blocks.size()});
     status = table.copy_blocks(lane.home.device, lane.stream, mark->room, blocks.size(), 0);
-  } else {
+    if (!status.is_ok()) {
+      device::Block *room = std::exchange(mark->room, nullptr);
+      status = kernels_.refused(lane.home, lane.stream, status);
+      if (status.is_ok()) lane.rooms->give_back(room);  // else a kernel may read it still: it is lost
+    }
+  }
+  if (!mark->room) {
     for (const device::Block &block : blocks)
       if (status.is_ok()) status = table.copy(lane.home.device, lane.stream, block.to, block.from, block.length);
   }

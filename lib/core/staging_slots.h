@@ -72,7 +72,7 @@ class SlotCopies {
     device::Block *room = nullptr;  // the list that a kernel reads
   };
 
-  SlotCopies() = default;
+  explicit SlotCopies(Kernels &kernels) : kernels_(kernels) {}
   SlotCopies(const SlotCopies &) = delete;
   SlotCopies &operator=(const SlotCopies &) = delete;
   ~SlotCopies();
@@ -101,9 +101,10 @@ class SlotCopies {
   };
 
   Result<Lane *> lane_for(const Home &home, bool to_device);
-  static Status submit(Lane &lane, std::span<const device::Block> blocks, Mark *mark);
+  Status submit(Lane &lane, std::span<const device::Block> blocks, Mark *mark);
   static void take_back(const Mark &mark);
 
+  Kernels &kernels_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   size_t in_flight_ = 0;
 };

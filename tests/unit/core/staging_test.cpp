@@ -19,6 +19,9 @@ struct {
   std::atomic<bool> held{false};
   uint64_t made = 0;      // copies
   uint64_t fail_at = 0;   // the copy that is refused
+  uint64_t launches = 0;  // lists that a kernel was to copy
+  uint64_t refused_from = UINT64_MAX;  // the launch from which on all are refused
+  bool has_kernels = false;
   int64_t rings = 0;      // page-locked pieces that are not freed
   int64_t allocated = 0;  // pieces of "device" memory likewise
 } gpu;
@@ -30,7 +33,17 @@ void catch_up() {
 
 device::Operations operations() {
   device::Operations table = device::unsupported("fake");
-  table.devices = []() -> Result<std::vector<device::Info>> { return std::vector<device::Info>(1); };
+  table.devices = []() -> Result<std::vector<device::Info>> {
+    std::vector<device::Info> one(1);
+    one[0].features = gpu.has_kernels ? device::has_kernels : 0;
+    return one;
+  };
+  table.copy_blocks = [](uint32_t, void *, const device::Block *blocks, uint64_t count, uint32_t) {
+    // Some of a list that is refused was launched all the same.
+    const bool refused = ++gpu.launches >= gpu.refused_from;
+    gpu.queue.insert(gpu.queue.end(), blocks, blocks + (refused ? count / 2 : count));
+    return refused ? fail(PIRN_ERR_IO, "no room for the kernel") : Status::ok();
+  };
   table.allocate_host = [](uint64_t length) -> Result<void *> {
     ++gpu.rings;
     return std::malloc(length);
@@ -214,6 +227,33 @@ void staged__copy_fails_at_either_end__ends_with_its_words(void **) {
     assert_int_equal(devices.run(OpKind::write, {{devices.source, 0, devices.window, 0, room}}).status, PIRN_OK);
     assert_bytes(devices.far.data(), devices.near.data(), room, "the next");
   }
+}
+
+// Whoever copies first, the owner or the importer, finds out for itself.
+void staged__kernel_is_not_launched__copy_engines_go_on_and_it_is_said_once(void **) {
+  gpu.has_kernels = true;
+  gpu.launches = 0;
+  gpu.refused_from = 4;
+  Devices devices;
+  std::vector<Segment> list;
+  for (uint64_t at = 0; at < room; at += 1024) list.push_back({devices.source, at, devices.window, room - at - 1024, 1000});
+  for (int round = 0; round < 2; ++round) {
+    const std::vector<std::byte> fresh = devices.rig.random.bytes(room);
+    std::copy(fresh.begin(), fresh.end(), devices.near.begin());
+    const pirn_result result = devices.run(OpKind::write, list);
+    if (result.status != PIRN_OK) fail_test("%s", result.text);
+    for (uint64_t at = 0; at < room; at += 1024)
+      assert_bytes(devices.far.data() + room - at - 1024, devices.near.data() + at, 1000, "written");
+  }
+  assert_int_equal(gpu.launches, 5);  // three, and one more on each side
+  for (Side *side : {&devices.rig.a, &devices.rig.b}) {
+    const std::string text = side->endpoint->explain(), words = "lists of blocks on fake:0: by its copy engines, since a kernel "
+                                                                "was not launched: no room for the kernel\n";
+    assert_contains(text, words.c_str());
+    assert_true(text.find(words, text.find(words) + 1) == std::string::npos);
+  }
+  gpu.has_kernels = false;
+  gpu.refused_from = UINT64_MAX;
 }
 
 void owner__demands_beyond_the_window_or_its_rights__copies_nothing(void **) {
@@ -497,6 +537,7 @@ int main() {
       cmocka_unit_test(staged__no_device_memory_in_use__takes_no_slots),
       cmocka_unit_test(staged__memory_for_slots_is_used_up__says_so),
       cmocka_unit_test(staged__copy_fails_at_either_end__ends_with_its_words),
+      cmocka_unit_test(staged__kernel_is_not_launched__copy_engines_go_on_and_it_is_said_once),
       cmocka_unit_test(owner__demands_beyond_the_window_or_its_rights__copies_nothing),
       cmocka_unit_test(ring__demands_beyond_the_window_its_rights_or_the_slots__copies_nothing),
       cmocka_unit_test(ring__asked_for_again__is_the_same_one),
