@@ -88,6 +88,10 @@ void Control::take(Peer &peer, const RailSlot &rail, const wire::Frame &frame) {
     peer.mailbox.acknowledgement_due = true;
     talk(peer);
     drain(peer);
+    if (peer.mailbox.overrun())
+      endpoint_.health().lose(peer, PIRN_PEER_LOST, PIRN_ERR_PEER_LOST,
+                              text("it asks on and on and acknowledges nothing: %zu answers wait, at most %zu may",
+                                   Mailbox::most_answers, Mailbox::most_answers));
   } else if (frame.header.kind == wire::Kind::ping) {
     answer(peer, rail, frame);
   }
@@ -229,8 +233,17 @@ void Control::forget(Peer &peer) {
   std::erase_if(inbox_, [&](const Notification &notification) { return notification.peer == &peer; });
 }
 
+void Control::answer(Peer &peer, std::shared_ptr<Message> message) {
+  peer.mailbox.answer(std::move(message));
+  posted(peer);
+}
+
 void Control::post(Peer &peer, std::shared_ptr<Message> message) {
   peer.mailbox.post(std::move(message));
+  posted(peer);
+}
+
+void Control::posted(Peer &peer) {
   endpoint_.health().watch(peer);
   if (flush_peer(peer)) return;
   talk(peer);

@@ -31,6 +31,7 @@ class Control {
   void send_completed(RailSlot &rail, ControlBuffer *buffer, const fabric::Completion &completion);
 
   void post(Peer &peer, std::shared_ptr<Message> message);
+  void answer(Peer &peer, std::shared_ptr<Message> message);  // of what the peer has asked for: one frame
   void talk(Peer &peer);  // it has something to send
   void flush();           // sends what talkers have
   bool send_ping(Peer &peer, uint64_t id);
@@ -61,6 +62,7 @@ class Control {
   bool deliver(Peer &peer, const Mailbox::Early &frame);  // false: no room now
   bool deliver_fragment(Peer &peer, std::span<const std::byte> body);
   void window_opened(Peer &peer, const wire::WindowOpened &body);
+  void posted(Peer &peer);
   bool flush_peer(Peer &peer);  // false: more to send, later
   bool send_frame(Peer &peer, const OutFrame &frame);
   bool send_ping_by(Peer &peer, size_t path, uint64_t id);

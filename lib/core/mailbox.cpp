@@ -21,6 +21,16 @@ void Mailbox::post(std::shared_ptr<Message> message) {
   } while (offset < total);
 }
 
+void Mailbox::answer(std::shared_ptr<Message> message) {
+  if (answers_ == most_answers) {
+    overrun_ = true;
+    return;
+  }
+  message->answer = true;
+  ++answers_;
+  post(std::move(message));
+}
+
 OutFrame *Mailbox::next_to_send() {
   if (unsent_ == frames_.size() || unsent_ == window) return nullptr;
   return &frames_[unsent_];
@@ -48,6 +58,7 @@ void Mailbox::disown(const Op *op) {
 
 void Mailbox::clear() {
   frames_.clear();
+  answers_ = 0;
   unsent_ = 0;
   early_.clear();
   acknowledgement_due = false;

@@ -24,6 +24,7 @@ struct Message {
   std::variant<std::monostate, wire::WindowRef, wire::WindowOpened, wire::WindowUpdate, wire::WindowWant,
                wire::AddressChange, wire::Stage, std::vector<std::byte>>
       body;
+  bool answer = false;  // the peer has asked for it
   Op *op = nullptr;  // notify: completes when the last fragment is acknowledged; nullptr once the op has ended
 };
 
@@ -40,8 +41,15 @@ class Mailbox {
  public:
   static constexpr size_t window = 32;  // frames sent and not acknowledged; also how far ahead we keep early ones
 
+  // Answers that are not acknowledged. An honest peer asks on only when it hears from us, and then acknowledges: it has
+  // hundreds of them, or thousands after a frame was lost. This many are tens of MiB.
+  static constexpr size_t most_answers = 65536;
+
   // Sending.
   void post(std::shared_ptr<Message> message);
+  // The same of an answer, unless there are too many: it is dropped then, and the peer not worth another one.
+  void answer(std::shared_ptr<Message> message);
+  bool overrun() const { return overrun_; }
   OutFrame *next_to_send();   // nullptr: nothing, or the window is full
   void sent(uint64_t now);    // the frame next_to_send() returned is with the provider
   void resend(uint64_t now);  // everything unacknowledged goes again
@@ -58,6 +66,7 @@ class Mailbox {
       if (unsent_ > 0) --unsent_;
       backoff_ = first_backoff;
       last_activity_ = now;
+      if (frame.message->answer) --answers_;
       if (frame.last) done(*frame.message);
     }
   }
@@ -87,6 +96,8 @@ class Mailbox {
   static constexpr uint64_t first_backoff = 200'000'000;  // ns
   static constexpr uint64_t last_backoff = 2'000'000'000;
   std::deque<OutFrame> frames_;  // unacknowledged first
+  size_t answers_ = 0;           // of them
+  bool overrun_ = false;
   size_t unsent_ = 0;            // index of the first frame that is to be sent
   uint32_t next_sequence_ = 1;
   uint32_t highest_sent_ = 0;

@@ -31,10 +31,12 @@ bool Staging::begin(Op &op) {
 }
 
 void Staging::post(Peer &peer, wire::Stage &&stage) {
+  const bool answer = std::holds_alternative<wire::StageLent>(stage) || std::holds_alternative<wire::StageMoved>(stage);
   auto message = std::make_shared<Message>();
   message->kind = wire::kind_of(stage);
   message->body = std::move(stage);
-  endpoint_.control().post(peer, std::move(message));
+  if (answer) endpoint_.control().answer(peer, std::move(message));
+  else endpoint_.control().post(peer, std::move(message));
 }
 
 // -- Slots

@@ -29,11 +29,16 @@ static Window *find(const Peer &peer, uint64_t id) {
   return nullptr;
 }
 
-void Windows::send(Peer &peer, wire::Kind kind, uint64_t window, uint64_t capability) {
+static void post(Control &control, Peer &peer, std::shared_ptr<Message> message, bool answer) {
+  if (answer) control.answer(peer, std::move(message));
+  else control.post(peer, std::move(message));
+}
+
+void Windows::send(Peer &peer, wire::Kind kind, uint64_t window, uint64_t capability, bool answer) {
   auto message = std::make_shared<Message>();
   message->kind = kind;
   message->body = wire::WindowRef{window, capability};
-  endpoint_.control().post(peer, std::move(message));
+  post(endpoint_.control(), peer, std::move(message), answer);
 }
 
 Result<Window *> Windows::import(Peer &peer, const wire::WindowBlob &blob) {
@@ -134,13 +139,13 @@ void Windows::open(Peer &peer, const wire::WindowRef &body) {
   for (size_t rail = 0; status == PIRN_OK && rail < window->keys.size(); ++rail) {
     const bool in_blob = rail < window->blob.rails.size();
     const wire::WindowBlob::RailKey known = in_blob ? window->blob.rails[rail] : wire::WindowBlob::RailKey{0, wire::no_key};
-    if (window->keys[rail] != known) tell(peer, *window, rail, PIRN_OK);
+    if (window->keys[rail] != known) tell(peer, *window, rail, PIRN_OK, true);
   }
   auto message = std::make_shared<Message>();
   message->kind = wire::Kind::window_opened;
   const auto secret = status == PIRN_OK ? endpoint_.sharing().secret_for(peer, *window) : local::Secret{};
   message->body = wire::WindowOpened{body.window, status, secret};
-  endpoint_.control().post(peer, std::move(message));
+  endpoint_.control().answer(peer, std::move(message));
 }
 
 void Windows::updated(Peer &peer, const wire::WindowUpdate &body) {
@@ -174,27 +179,27 @@ void Windows::doubt(const Op &op, const Range &range, const RailSlot &local, uin
   }
 }
 
-void Windows::tell(Peer &peer, const Advertised &window, size_t rail, pirn_status status) {
+void Windows::tell(Peer &peer, const Advertised &window, size_t rail, pirn_status status, bool answer) {
   if (!takes_updates(peer)) return;
   auto message = std::make_shared<Message>();
   message->kind = wire::Kind::window_update;
   message->body = wire::WindowUpdate{window.blob.window, static_cast<uint32_t>(rail), status,
                                      status == PIRN_OK ? window.keys[rail] : wire::WindowBlob::RailKey{0, wire::no_key}};
-  endpoint_.control().post(peer, std::move(message));
+  post(endpoint_.control(), peer, std::move(message), answer);
 }
 
 void Windows::wanted(Peer &peer, const wire::WindowWant &body) {
   Advertised *window = endpoint_.memory().find(body.window);
   if (!window || window->importers.count(&peer) == 0 || body.rail >= endpoint_.rails().size()) return;
-  if (!endpoint_.rails()[body.rail]->open()) tell(peer, *window, body.rail, PIRN_ERR_UNAVAILABLE);
-  else tell(peer, *window, body.rail, endpoint_.memory().reach(*window, body.rail) ? PIRN_OK : PIRN_ERR_NO_MEMORY);
+  if (!endpoint_.rails()[body.rail]->open()) tell(peer, *window, body.rail, PIRN_ERR_UNAVAILABLE, true);
+  else tell(peer, *window, body.rail, endpoint_.memory().reach(*window, body.rail) ? PIRN_OK : PIRN_ERR_NO_MEMORY, true);
 }
 
 void Windows::rail_was_reset(const RailSlot &rail) {
   if (!rail.limits().endpoint_keys) return;
   endpoint_.memory().each_advertised([&](Advertised &window) {
     if (!endpoint_.memory().rekeyed(window, rail.index())) return;
-    for (Peer *peer : window.importers) tell(*peer, window, rail.index(), PIRN_OK);
+    for (Peer *peer : window.importers) tell(*peer, window, rail.index(), PIRN_OK, false);
   });
 }
 
@@ -229,7 +234,7 @@ void Windows::control(Peer &peer, wire::Kind kind, const wire::WindowRef &body) 
         quiescing_.push_back(window);
         op_finished();
       } else {
-        send(peer, wire::Kind::window_quiesced, body.window, 0);
+        send(peer, wire::Kind::window_quiesced, body.window, 0, true);
       }
       return;
     default:

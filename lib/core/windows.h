@@ -53,9 +53,9 @@ class Windows {
   void op_finished();      // a window that quiesces may have become quiet
 
  private:
-  void send(Peer &peer, wire::Kind kind, uint64_t window, uint64_t capability);
+  void send(Peer &peer, wire::Kind kind, uint64_t window, uint64_t capability, bool answer = false);
   void open(Peer &peer, const wire::WindowRef &body);
-  void tell(Peer &peer, const Advertised &window, size_t rail, pirn_status status);
+  void tell(Peer &peer, const Advertised &window, size_t rail, pirn_status status, bool answer);
   void gone(Window &window, pirn_status status, const char *why);
   Reach reach(const Window &window) const;
 

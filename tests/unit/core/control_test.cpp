@@ -444,6 +444,34 @@ void import__same_blob_twice__is_one_window_with_two_handles(void **) {
   require(rig.a.endpoint->close(rig.a.window), "second handle");
 }
 
+// A's library follows no rule: it asks for windows that are none, and takes no answer in.
+void peer__asks_and_acknowledges_nothing__is_lost_when_too_many_answers_wait(void **) {
+  RigOptions options = quick();
+  options.settings.push_back("PEER_TIMEOUT=60s");
+  Rig rig(options);
+  rig.calm();
+  const Peer &from = *rig.a.peer;
+  rig.fake.hang(rig.number(rig.a));
+  wire::Header header;
+  header.kind = wire::Kind::window_open;
+  header.token = from.remote_token;
+  header.epoch = from.own_epoch;
+  header.sequence = rig.b.peer->mailbox.acknowledgement();
+  const Path &path = from.paths.front();
+  std::vector<std::byte> frame(wire::max_control_frame);
+  for (size_t asked = 0; asked <= Mailbox::most_answers; ++asked) {
+    assert_int_equal(rig.b.peer->state == PIRN_PEER_LOST, false);
+    ++header.sequence;
+    const size_t size = wire::encode_window_ref(frame, header, {1'000'000 + asked, 5});
+    assert_true(rig.until([&] {
+      return rig.a.endpoint->control().send_raw(path.local, path.address, rig.a.peer, std::span(frame).first(size));
+    }));
+  }
+  assert_true(rig.until([&] { return rig.b.peer->state == PIRN_PEER_LOST; }));
+  assert_int_equal(rig.b.peer->end_status, PIRN_ERR_PEER_LOST);
+  assert_contains(rig.b.peer->why, "it asks on and on and acknowledges nothing: 65536 answers wait, at most 65536 may");
+}
+
 }  // namespace
 
 int main(int argc, char **argv) {
@@ -471,6 +499,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(withdraw__importer_has_a_write_in_flight__waits_until_it_is_quiet),
       cmocka_unit_test(withdraw__importer_is_hung__is_cut_off_and_no_late_byte_lands),
       cmocka_unit_test(withdraw__importer_closed_the_window__is_immediate),
+      cmocka_unit_test(peer__asks_and_acknowledges_nothing__is_lost_when_too_many_answers_wait),
       cmocka_unit_test(import__same_blob_twice__is_one_window_with_two_handles),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);

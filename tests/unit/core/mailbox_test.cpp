@@ -293,6 +293,25 @@ void clear__forgets_what_was_to_be_sent_and_what_came_early(void **) {
   assert_false(box.acknowledgement_due);
 }
 
+void answers__beyond_the_most__are_dropped_until_some_are_acknowledged(void **) {
+  Mailbox box;
+  for (size_t i = 0; i < Mailbox::most_answers; ++i) box.answer(note(static_cast<uint32_t>(i)));
+  assert_false(box.overrun());
+  box.post(note(0));  // what nobody asked for does not count
+  send_all(box);
+  assert_int_equal(acknowledge(box, 1), 1);
+  box.answer(note(1));
+  assert_false(box.overrun());
+  box.answer(note(2));
+  assert_true(box.overrun());
+  size_t left = 0;
+  for (uint32_t next = 2; !box.idle(); next += Mailbox::window) {
+    send_all(box);
+    left += acknowledge(box, next + Mailbox::window - 1);
+  }
+  assert_int_equal(left, Mailbox::most_answers + 1);
+}
+
 }  // namespace
 
 int main(int argc, char **argv) {
@@ -310,6 +329,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(disown__message_in_flight__its_frames_still_go_out),
       cmocka_unit_test(sequence__wraps__order_and_acknowledgements_hold),
       cmocka_unit_test(lossy_channel__everything_arrives_once_and_in_order),
+      cmocka_unit_test(answers__beyond_the_most__are_dropped_until_some_are_acknowledged),
       cmocka_unit_test(clear__forgets_what_was_to_be_sent_and_what_came_early),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
