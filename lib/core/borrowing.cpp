@@ -16,12 +16,19 @@ static constexpr uint64_t ask_again_after = ns_per_s;  // what was refused may b
 // -- Asking
 
 Borrowing::Wish *Borrowing::find(SlotMemory memory, const Window &window, const Home &near) {
-  const bool host = memory == SlotMemory::host;
   auto found = std::find_if(wishes_.begin(), wishes_.end(), [&](const Wish &wish) {
     return wish.peer == window.peer && wish.memory == memory &&
-           (host || (wish.window == window.blob.window && wish.near == near));
+           (memory != SlotMemory::device || (wish.window == window.blob.window && wish.near == near));
   });
   return found == wishes_.end() ? nullptr : &*found;
+}
+
+static uint32_t feature_of(SlotMemory memory) {
+  switch (memory) {
+    case SlotMemory::device: return wire::feature_rings;
+    case SlotMemory::plain: return wire::feature_plain_host;
+    default: return wire::feature_staging;
+  }
 }
 
 Result<Lent *> Borrowing::borrow(SlotMemory memory, const Window &window, const Home &near) {
@@ -34,15 +41,16 @@ Result<Lent *> Borrowing::borrow(SlotMemory memory, const Window &window, const 
   }
   if (!wish) {
     const bool host = memory == SlotMemory::host;
-    if (!(peer.metadata.features & (host ? wire::feature_staging : wire::feature_rings)))
-      return fail(PIRN_ERR_UNAVAILABLE, "the peer's library is too old to lend %s memory", host ? "host" : "device");
+    if (!(peer.metadata.features & feature_of(memory)))
+      return fail(PIRN_ERR_UNAVAILABLE, "the peer's library is too old to lend %s memory%s",
+                  memory == SlotMemory::device ? "device" : "host", memory == SlotMemory::plain ? " for this" : "");
     if (!host && !endpoint_.sharing().linked(peer)) return fail(PIRN_ERR_UNAVAILABLE, "no connection within the host");
     wishes_.emplace_back();
     wish = &wishes_.back();
     wish->memory = memory;
     wish->peer = &peer;
     if (!host) wish->window = window.blob.window;
-    if (!host) wish->near = near;
+    if (memory == SlotMemory::device) wish->near = near;
     endpoint_.staging().post(peer, wire::StageWant{window.blob.window, memory});
   }
   if (wish->state == Wish::State::refused) return wish->why;
@@ -51,18 +59,17 @@ Result<Lent *> Borrowing::borrow(SlotMemory memory, const Window &window, const 
 }
 
 void Borrowing::answered(Peer &peer, const wire::StageLent &body) {
-  const SlotMemory memory = body.window ? SlotMemory::device : SlotMemory::host;
   // The owner answers in the order in which it was asked.
   auto wish = std::find_if(wishes_.begin(), wishes_.end(), [&](const Wish &asked) {
-    return asked.peer == &peer && asked.state == Wish::State::asked && asked.memory == memory && asked.window == body.window;
+    return asked.peer == &peer && asked.state == Wish::State::asked && asked.window == body.window;
   });
   if (wish == wishes_.end()) return;
-  auto lent = take(peer, body);
+  auto lent = take(peer, body, wish->memory);
   if (lent.is_ok()) {
     wish->state = Wish::State::ready;
     wish->lent = lent.value();
     ++wish->lent->asked_by;
-  } else if (memory == SlotMemory::host && body.status == PIRN_ERR_WINDOW_GONE) {
+  } else if (wish->memory != SlotMemory::device && body.status == PIRN_ERR_WINDOW_GONE) {
     wishes_.erase(wish);  // which says nothing of other windows
   } else {
     refuse(*wish, lent.status());
@@ -70,14 +77,13 @@ void Borrowing::answered(Peer &peer, const wire::StageLent &body) {
   endpoint_.engine().wake(peer);
 }
 
-Result<Lent *> Borrowing::take(Peer &peer, const wire::StageLent &body) {
+Result<Lent *> Borrowing::take(Peer &peer, const wire::StageLent &body, SlotMemory memory) {
   if (body.status != PIRN_OK) return fail(body.status, "%s", body.reason.c_str());
   auto blob = wire::decode_window(body.blob);
   if (!blob.is_ok()) return blob.status();
   if (blob.value().length != static_cast<uint64_t>(body.slots) * body.slot_bytes)
     return fail(PIRN_ERR_INVALID, "%u slots of %u bytes are not %llu bytes", body.slots, body.slot_bytes,
                 static_cast<ull>(blob.value().length));
-  const SlotMemory memory = body.window ? SlotMemory::device : SlotMemory::host;
   if (blob.value().on_device != (memory == SlotMemory::device))
     return fail(PIRN_ERR_INVALID, "slots in %s memory were asked for, and others are lent",
                 memory == SlotMemory::device ? "device" : "host");
@@ -129,16 +135,25 @@ Result<Lent *> Borrowing::device_ring(const Window &window, const Home &near) {
   return wish.why;
 }
 
-Result<Lent *> Borrowing::host_ring(const Window &window, const Home &near) {
-  auto lent = borrow(SlotMemory::host, window, near);
+Result<Lent *> Borrowing::host_ring(const Window &window, const Home &near, SlotMemory memory) {
+  auto lent = borrow(memory, window, near);
   if (!lent.is_ok()) return lent;
   const Status status = reach(*lent.value(), near);
   return status.is_ok() ? lent : Result<Lent *>(status);
 }
 
+Result<Lent *> Borrowing::plain_ring(const Window &window, const Home &near) {
+  const std::string &allowed = endpoint_.settings().rings;
+  Result<Lent *> lent = fail(PIRN_ERR_UNAVAILABLE, "PIRN_RINGS=%s", allowed.c_str());
+  if (near.table) lent = fail(PIRN_ERR_UNAVAILABLE, "it is for host memory at both ends");
+  else if (allowed == "auto" || allowed == "host") lent = host_ring(window, near, SlotMemory::plain);
+  if (lent.is_ok() || lent.error().code == PIRN_ERR_AGAIN) return lent;
+  return fail(lent.error().code, "host ring: %s", lent.error().text.c_str());
+}
+
 Result<Lent *> Borrowing::ring(const Window &window, const Home &near) {
   const std::string &allowed = endpoint_.settings().rings;
-  if (!window.blob.on_device) return fail(PIRN_ERR_UNAVAILABLE, "slots are lent for device memory only");
+  if (!window.blob.on_device) return plain_ring(window, near);
   std::string why;
   for (const bool device : {true, false}) {
     const char *name = device ? "device" : "host";
@@ -146,7 +161,7 @@ Result<Lent *> Borrowing::ring(const Window &window, const Home &near) {
       why += text("%s%s ring: PIRN_RINGS=%s", why.empty() ? "" : "; ", name, allowed.c_str());
       continue;
     }
-    auto lent = device ? device_ring(window, near) : host_ring(window, near);
+    auto lent = device ? device_ring(window, near) : host_ring(window, near, SlotMemory::host);
     if (lent.is_ok() || lent.error().code == PIRN_ERR_AGAIN) return lent;
     why += text("%s%s ring: %s", why.empty() ? "" : "; ", name, lent.error().text.c_str());
   }
@@ -176,6 +191,7 @@ void Borrowing::let_go(Wish &wish) {
 void Borrowing::forget(const Window &window) {
   wishes_.remove_if([&](Wish &wish) {
     if (wish.peer != window.peer || wish.window != window.blob.window || wish.state == Wish::State::asked) return false;
+    if (wish.memory == SlotMemory::plain) return false;  // it is for others, too
     let_go(wish);
     return true;
   });

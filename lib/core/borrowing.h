@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The importer's side of loans (loans.h): asks owners of windows on devices for slots, and finds out how memory of ours
+// The importer's side of loans (loans.h): asks owners of windows, mostly on devices, for slots, and finds out how memory of ours
 // reaches them.
 //
 //   device ring   slots on the window's device, mapped here: devices copy between them and our memory
 //   host ring     slots in host memory that both processes map: our device, or the processor, copies
 //   over rails    the same slots, or such that are not shared, by RMA
+//
+// Windows in host memory that cannot be mapped have a host ring only: for writes, and for reads that the kernel does not do.
 //
 // Each is asked for when one that is better is not to be had, which the owner or the mapping says. Called under the
 // endpoint's lock; nothing here waits.
@@ -56,7 +58,7 @@ class Borrowing {
     enum class State : uint8_t { asked, ready, refused };
     wire::SlotMemory memory = wire::SlotMemory::host;
     Peer *peer = nullptr;
-    uint64_t window = 0;  // of the owner's; 0: slots in host memory are for any
+    uint64_t window = 0;  // of the owner's, for which it was asked; 0: of SlotMemory::host
     Home near;            // of slots on a device
     State state = State::asked;
     Lent *lent = nullptr;
@@ -68,8 +70,9 @@ class Borrowing {
   Result<Lent *> borrow(wire::SlotMemory memory, const Window &window, const Home &near);
   Status reach(const Lent &lent, const Home &near);
   Result<Lent *> device_ring(const Window &window, const Home &near);
-  Result<Lent *> host_ring(const Window &window, const Home &near);
-  Result<Lent *> take(Peer &peer, const wire::StageLent &body);
+  Result<Lent *> host_ring(const Window &window, const Home &near, wire::SlotMemory memory);
+  Result<Lent *> plain_ring(const Window &window, const Home &near);
+  Result<Lent *> take(Peer &peer, const wire::StageLent &body, wire::SlotMemory memory);
   static void refuse(Wish &wish, const Status &why);
   static void let_go(Wish &wish);
 

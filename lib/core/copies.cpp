@@ -18,6 +18,7 @@ static constexpr size_t lane_batches = 32;
 static constexpr size_t batch_copies = 128;           // calls under the endpoint's lock
 static constexpr uint64_t processor_slice = 2 << 20;  // bytes that the processor copies per round of progress
 static constexpr size_t processor_runs = 512;
+static constexpr uint64_t plain_ring_from = 64 << 10;  // bytes of a transfer
 // Host memory that is not page-locked is copied while the call lasts, under the endpoint's lock.
 static constexpr uint64_t pageable_bytes = 4 << 20;
 
@@ -46,6 +47,8 @@ Route Copies::reach(const Op &op, Window &window, const Home &near, std::string 
   if (known->route != Route::fabric && !one_way) return known->route;
   *why = known->why;
   if (one_way) *why += ", which writes nothing";
+  // A part by a ring costs two messages, a small piece over the fabric one.
+  if (!window.blob.on_device && op.demand == Route::unknown && op.total < plain_ring_from) return Route::fabric;
   if (!endpoint_.sharing().may_have(window)) return Route::fabric;
   auto lent = endpoint_.staging().ring(window, near);
   if (lent.is_ok()) return lent.value()->memory == wire::SlotMemory::device ? Route::device_ring : Route::host_ring;

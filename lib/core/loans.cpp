@@ -4,6 +4,7 @@
 #include "core/endpoint.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace pirn::core {
 
@@ -18,15 +19,18 @@ Loans::~Loans() {
 
 Loans::Loan *Loans::find(const Peer &peer, uint64_t slots) {
   auto found = std::find_if(loans_.begin(), loans_.end(), [&](const Loan &loan) {
-    return loan.peer == &peer && (slots ? loan.window->blob.window == slots : loan.ring.kind != Ring::Kind::device);
+    const bool for_host = loan.ring.kind != Ring::Kind::device && loan.ring.table;
+    return loan.peer == &peer && (slots ? loan.window->blob.window == slots : for_host);
   });
   return found == loans_.end() ? nullptr : &*found;
 }
 
-Loans::Loan *Loans::on_device(const Peer &peer, const Home &device) {
+Loans::Loan *Loans::known(const Peer &peer, SlotMemory memory, const Home &device) {
+  if (memory == SlotMemory::host) return find(peer, 0);
   auto found = std::find_if(loans_.begin(), loans_.end(), [&](const Loan &loan) {
-    return loan.peer == &peer && loan.ring.kind == Ring::Kind::device && loan.ring.table == device.table &&
-           loan.ring.allocation.device == device.device;
+    if (loan.peer != &peer || loan.ring.table != device.table) return false;
+    return memory == SlotMemory::plain ||
+           (loan.ring.kind == Ring::Kind::device && loan.ring.allocation.device == device.device);
   });
   return found == loans_.end() ? nullptr : &*found;
 }
@@ -34,13 +38,15 @@ Loans::Loan *Loans::on_device(const Peer &peer, const Home &device) {
 Result<Ring> Loans::make(const Peer &peer, SlotMemory memory, const Home &device) {
   const bool can_map = endpoint_.sharing().can_map(peer);
   const std::string &rings = endpoint_.settings().rings;
-  if (memory == SlotMemory::device) {
+  if (memory != SlotMemory::host) {
+    const bool on_device = memory == SlotMemory::device;
     if (!can_map) return fail(PIRN_ERR_UNAVAILABLE, "the peer is no other process of this host");
-    if (rings != "auto" && rings != "device") return fail(PIRN_ERR_UNAVAILABLE, "PIRN_RINGS=%s", rings.c_str());
-    return rings_.make_on(device);
+    if (rings != "auto" && rings != (on_device ? "device" : "host"))
+      return fail(PIRN_ERR_UNAVAILABLE, "PIRN_RINGS=%s", rings.c_str());
+    return on_device ? rings_.make_on(device) : rings_.make_shared(nullptr);
   }
   if (can_map && (rings == "auto" || rings == "host") && (peer.metadata.features & wire::feature_rings)) {
-    auto shared = rings_.make_shared(*device.table);
+    auto shared = rings_.make_shared(device.table);
     if (shared.is_ok()) return shared;
     endpoint_.log().write(PIRN_LOG_INFO, "%s is lent slots that it cannot map: %s", peer.address.c_str(),
                           shared.error().text.c_str());
@@ -50,7 +56,7 @@ Result<Ring> Loans::make(const Peer &peer, SlotMemory memory, const Home &device
 
 Result<Loans::Loan *> Loans::lend(Peer &peer, SlotMemory memory, const Home &device) {
   const bool is_device = memory == SlotMemory::device;
-  if (Loan *known = is_device ? on_device(peer, device) : find(peer, 0)) return known;
+  if (Loan *lent = known(peer, memory, device)) return lent;
   auto ring = make(peer, memory, device);
   if (!ring.is_ok()) return ring.status();
   Loan loan;
@@ -82,21 +88,22 @@ void Loans::wanted(Peer &peer, const wire::StageWant &want) {
   if (!window || window->withdrawing || window->importers.count(&peer) == 0) {
     status = fail(PIRN_ERR_WINDOW_GONE, "window %llu is withdrawn, or was not opened to this peer",
                   static_cast<ull>(want.window));
-  } else if (!window->region->memory->home.table) {
-    status = fail(PIRN_ERR_INVALID, "window %llu is host memory, which needs no slots", static_cast<ull>(want.window));
+  } else if ((want.memory == SlotMemory::plain) != !window->region->memory->home.table) {
+    status = fail(PIRN_ERR_INVALID, "window %llu is %s memory, which such slots do not serve", static_cast<ull>(want.window),
+                  window->region->memory->home.table ? "device" : "host");
   } else {
     const Home &home = window->region->memory->home;
     auto loan = lend(peer, want.memory, home);
     status = loan.status();
     for (const bool to_device : {true, false})
-      if (status.is_ok()) status = copies_.make_ready(home, to_device, loan.value()->ring.slots);
+      if (status.is_ok() && home.table) status = copies_.make_ready(home, to_device, loan.value()->ring.slots);
     if (status.is_ok()) {
       lent.slots = loan.value()->ring.slots;
       lent.slot_bytes = loan.value()->ring.slot_bytes;
       lent.blob = wire::encode_window(loan.value()->window->blob);
     }
   }
-  if (want.memory == SlotMemory::device) lent.window = want.window;
+  if (want.memory != SlotMemory::host) lent.window = want.window;
   lent.status = status.code;
   lent.reason = status.text;
   if (!status.is_ok())
@@ -111,8 +118,8 @@ Result<Advertised *> Loans::check(const Loan &loan, const wire::StageMove &move)
     return fail(PIRN_ERR_WINDOW_GONE, "window %llu is withdrawn, or was not opened to this peer", id);
   const Home &home = window->region->memory->home;
   const bool other_device = loan.ring.kind == Ring::Kind::device && home.device != loan.ring.allocation.device;
-  if (!home.table || home.table != loan.ring.table || other_device)
-    return fail(PIRN_ERR_INVALID, "window %llu is not on a device that the slots are for", id);
+  if (home.table != loan.ring.table || other_device)
+    return fail(PIRN_ERR_INVALID, "window %llu is not in memory that the slots are for", id);
   const uint32_t right = move.to_window ? PIRN_ACCESS_WRITE : PIRN_ACCESS_READ;
   if (!(window->blob.access & right))
     return fail(PIRN_ERR_ACCESS, "window %llu does not grant %s access", id, move.to_window ? "write" : "read");
@@ -143,12 +150,22 @@ Status Loans::start(Loan &loan, const wire::StageMove &move) {
     blocks.push_back({move.to_window ? there : slot, move.to_window ? slot : there, part.length, 0});
     slot += part.length;
   }
+  if (!loan.ring.table) {
+    copy(loan, move, blocks);
+    return Status::ok();
+  }
   auto mark = copies_.start(window.region->memory->home, move.to_window != 0, blocks);
   if (!mark.is_ok()) return mark.status();
   loan.in_use[move.slot] = true;
   ++loan.jobs;
   jobs_.push_back({&loan, mark.value(), move.request, move.window, move.slot});
   return Status::ok();
+}
+
+// By the processor, at once: a slot is little.
+void Loans::copy(const Loan &loan, const wire::StageMove &move, std::span<const device::Block> blocks) {
+  for (const device::Block &block : blocks) std::memmove(block.to, block.from, block.length);
+  answer(*loan.peer, move.request, Status::ok());
 }
 
 void Loans::move(Peer &peer, const wire::StageMove &move) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The owner's side of staging: lends each peer that uses our windows on devices a ring of slots in host memory, open to it
-// by RMA, and mapped by it if it is a process of this host; the latter also rings on those devices. Copies between slots and
+// by RMA, and mapped by it if it is a process of this host; the latter also rings on those devices, and one in plain host
+// memory for windows that are host memory. Copies between slots and
 // windows on its demand, having checked window, rights and bounds. wire/stage.h has the frames. A ring that another process
 // could map is never lent a second time. Called under the endpoint's lock; nothing here waits.
 #pragma once
@@ -10,6 +11,7 @@
 #include "wire/stage.h"
 
 #include <list>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -49,11 +51,12 @@ class Loans {
     uint32_t slot = 0;
   };
 
-  Loan *find(const Peer &peer, uint64_t slots);  // 0: in host memory
-  Loan *on_device(const Peer &peer, const Home &device);
+  Loan *find(const Peer &peer, uint64_t slots);  // 0: of SlotMemory::host
+  Loan *known(const Peer &peer, wire::SlotMemory memory, const Home &device);
   Result<Ring> make(const Peer &peer, wire::SlotMemory memory, const Home &device);
   Result<Loan *> lend(Peer &peer, wire::SlotMemory memory, const Home &device);
   Status start(Loan &loan, const wire::StageMove &move);
+  void copy(const Loan &loan, const wire::StageMove &move, std::span<const device::Block> blocks);
   Result<Advertised *> check(const Loan &loan, const wire::StageMove &move) const;
   void answer(Peer &peer, uint64_t request, const Status &status);
   void take_back(Loan &loan);

@@ -49,7 +49,9 @@ bool Sharing::tells_addresses() const { return endpoint_.settings().cross_memory
 
 local::Secret Sharing::secret_for(Peer &peer, const Advertised &window) {
   if (!can_map(peer)) return {};
-  const bool plain = tells_addresses() && (peer.metadata.features & wire::feature_plain_host) != 0;
+  const std::string &rings = endpoint_.settings().rings;
+  const bool plain = (peer.metadata.features & wire::feature_plain_host) != 0 &&
+                     (tells_addresses() || rings == "auto" || rings == "host");
   if (!plain && !can_be_shared(window)) return {};
   Link &link = links_[&peer];
   link.peer = &peer;

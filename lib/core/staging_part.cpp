@@ -55,10 +55,10 @@ void Staging::landed(Op &transfer) { transfer.part->state = State::landed; }
 void Staging::request(StagedPart &part) {
   part.request = next_request_++;
   part.state = State::asking;
-  const bool on_device = part.lent->memory == wire::SlotMemory::device;
+  const bool named = part.lent->memory != wire::SlotMemory::host;
   post(*part.lent->peer, wire::StageMove{part.request, part.window, part.lent_slot,
                                          static_cast<uint8_t>(part.kind == OpKind::write), part.remote,
-                                         on_device ? part.lent->window->blob.window : 0});
+                                         named ? part.lent->window->blob.window : 0});
 }
 
 // The owner's word, as far as it is one that such a copy can end with.

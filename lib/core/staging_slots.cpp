@@ -21,10 +21,10 @@ Status Rings::admit(uint64_t bytes) const {
               static_cast<ull>(total()), static_cast<ull>(bytes), static_cast<ull>(settings_.staging_memory));
 }
 
-Ring Rings::shape(Ring::Kind kind, const device::Operations &table) const {
+Ring Rings::shape(Ring::Kind kind, const device::Operations *table) const {
   Ring ring;
   ring.kind = kind;
-  ring.table = &table;
+  ring.table = table;
   const bool device = kind == Ring::Kind::device;
   ring.slots = static_cast<uint32_t>(device ? settings_.ring_slots : settings_.staging_slots);
   ring.slot_bytes = static_cast<uint32_t>(device ? settings_.ring_slot : settings_.staging_slot);
@@ -39,7 +39,7 @@ Result<Ring> Rings::take(const device::Operations &table) {
     return ring;
   }
   if (Status status = admit(bytes()); !status.is_ok()) return status;
-  Ring ring = shape(Ring::Kind::host, table);
+  Ring ring = shape(Ring::Kind::host, &table);
   auto made = table.allocate_host(ring.bytes());
   if (!made.is_ok()) return made.status();
   ring.address = static_cast<std::byte *>(made.value());
@@ -47,13 +47,14 @@ Result<Ring> Rings::take(const device::Operations &table) {
   return ring;
 }
 
-Result<Ring> Rings::make_shared(const device::Operations &table) {
+Result<Ring> Rings::make_shared(const device::Operations *table) {
   Ring ring = shape(Ring::Kind::shared, table);
   if (Status status = admit(ring.bytes()); !status.is_ok()) return status;
   auto made = Allocations::of_process().make(nullptr, 0, ring.bytes());
   if (!made.is_ok()) return made.status();
   ring.address = static_cast<std::byte *>(made.value());
-  if (Status pinned = table.pin(ring.address, ring.bytes()); !pinned.is_ok()) {
+  const Status pinned = table ? table->pin(ring.address, ring.bytes()) : Status::ok();
+  if (!pinned.is_ok()) {
     (void)Allocations::of_process().free(ring.address);
     return pinned;
   }
@@ -62,7 +63,7 @@ Result<Ring> Rings::make_shared(const device::Operations &table) {
 }
 
 Result<Ring> Rings::make_on(const Home &device) {
-  Ring ring = shape(Ring::Kind::device, *device.table);
+  Ring ring = shape(Ring::Kind::device, device.table);
   if (Status status = admit(ring.bytes()); !status.is_ok()) return status;
   auto made = device.table->allocate(device.device, ring.bytes());
   if (!made.is_ok()) return made.status();
@@ -82,7 +83,7 @@ void Rings::give_back(const Ring &ring) {
   if (ring.kind == Ring::Kind::device) {
     status = ring.table->release(ring.allocation);
   } else {
-    status = ring.table->unpin(ring.address);
+    if (ring.table) status = ring.table->unpin(ring.address);
     // Page-locked memory that is unmapped all the same would be taken for what is mapped there next.
     if (status.is_ok()) status = Allocations::of_process().free(ring.address);
   }

@@ -21,11 +21,11 @@ namespace pirn::core {
 struct Ring {
   enum class Kind : uint8_t {
     host,    // page-locked memory of this process alone
-    shared,  // page-locked, in a file that other processes of the host can be given
+    shared,  // in a file that other processes of the host can be given; page-locked if it is for devices
     device,  // of one device, shareable likewise
   };
   Kind kind = Kind::host;
-  const device::Operations *table = nullptr;  // whose devices reach it
+  const device::Operations *table = nullptr;  // whose devices reach it; nullptr: it is for the processor
   std::byte *address = nullptr;
   uint32_t slots = 0;
   uint32_t slot_bytes = 0;
@@ -43,7 +43,7 @@ class Rings {
   // Allocates only if none was given back. NO_MEMORY: PIRN_STAGING_MEMORY is used up, or the device's runtime refuses.
   Result<Ring> take(const device::Operations &table);
   // Always fresh: another process may have what was given back mapped still, stopped but not dead, and write into it.
-  Result<Ring> make_shared(const device::Operations &table);
+  Result<Ring> make_shared(const device::Operations *table);
   Result<Ring> make_on(const Home &device);
   void give_back(const Ring &ring);  // nobody here uses it, no registration covers it
 
@@ -54,7 +54,7 @@ class Rings {
 
  private:
   Status admit(uint64_t bytes) const;
-  Ring shape(Ring::Kind kind, const device::Operations &table) const;
+  Ring shape(Ring::Kind kind, const device::Operations *table) const;
 
   const Settings &settings_;
   std::vector<Ring> spare_;

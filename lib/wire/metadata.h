@@ -27,7 +27,8 @@ constexpr uint32_t feature_window_update = 1;  // window_update, window_want, an
 constexpr uint32_t feature_spares = 2;         // rails that are spares, and pings that say which rail they are from
 constexpr uint32_t feature_staging = 4;        // stage_want and the frames that follow it
 constexpr uint32_t feature_rings = 8;          // and slots of device memory
-constexpr uint32_t feature_plain_host = 16;    // within a host, host memory that cannot be mapped: guards (share.h)
+// Within a host, host memory that cannot be mapped: guards (share.h), and slots for it (stage.h).
+constexpr uint32_t feature_plain_host = 16;
 
 constexpr uint64_t no_key = UINT64_MAX;  // as libfabric's: the window is not registered on that rail, its owner is to be asked
 

@@ -128,8 +128,8 @@ Result<StageWant> decode_stage_want(std::span<const std::byte> body) {
   want.window = reader.u64();
   if (!reader.ok()) return truncated("staging wish", body);
   const uint64_t memory = appended(reader);
-  if (memory > static_cast<uint64_t>(SlotMemory::device))
-    return fail(PIRN_ERR_INVALID, "staging wish for slots of memory %llu; allowed: 0..1",
+  if (memory > static_cast<uint64_t>(SlotMemory::plain))
+    return fail(PIRN_ERR_INVALID, "staging wish for slots of memory %llu; allowed: 0..2",
                 static_cast<unsigned long long>(memory));
   want.memory = static_cast<SlotMemory>(memory);
   return want;

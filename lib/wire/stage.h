@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Frames of staging: a window on a device that an importer does not reach is written and read through slots of page-locked
+// Frames of staging: a window that an importer does not reach, mostly on a device, is written and read through slots of page-locked
 // host memory, or of memory of the same device, which its owner lends to the importer. All are reliable.
 //
 //   importer                              owner
@@ -28,13 +28,18 @@ constexpr size_t max_stage_parts = 256;    // of one stage_move
 constexpr uint32_t min_stage_slot = 4096;  // bytes
 constexpr uint32_t max_stage_slots = 1024;
 
-// What the slots are in.
-enum class SlotMemory : uint64_t { host = 0, device = 1 };
+// What the slots are in, and whom they serve.
+enum class SlotMemory : uint64_t {
+  host = 0,    // page-locked host memory, for windows on devices
+  device = 1,  // the window's device
+  plain = 2,   // host memory that both ends map, for windows in host memory
+};
 
 // Fields that are 0 at the end of a body are left out of it: older libraries know nothing of them.
 struct StageWant {
   uint64_t window = 0;  // that is to be reached
-  SlotMemory memory = SlotMemory::host;  // device: only to those whose metadata has feature_rings
+  // device: only to those whose metadata has feature_rings; plain: feature_plain_host
+  SlotMemory memory = SlotMemory::host;
   bool operator==(const StageWant &) const = default;
 };
 
@@ -44,7 +49,7 @@ struct StageLent {
   uint32_t slot_bytes = 0;
   uint32_t slots = 0;
   std::vector<std::byte> blob;  // a window blob of slots * slot_bytes
-  uint64_t window = 0;          // of the wish for slots of device memory that this answers; 0: for host memory
+  uint64_t window = 0;          // of the wish that this answers; 0: it was for SlotMemory::host
   bool operator==(const StageLent &) const = default;
 };
 
@@ -61,7 +66,7 @@ struct StageMove {
   uint32_t slot = 0;
   uint8_t to_window = 0;  // 1: a write; 0: a read
   std::vector<StagePart> parts;  // 1..max_stage_parts
-  uint64_t slots = 0;  // the window that the slot is in; 0: the one in host memory
+  uint64_t slots = 0;  // the window that the slot is in; 0: the one of SlotMemory::host
   bool operator==(const StageMove &) const = default;
 };
 

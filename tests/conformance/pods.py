@@ -47,7 +47,7 @@ CELLS = {
                         'server_env': {'PIRN_FAKE_GPU_NODES': '1'}, 'client_env': {'PIRN_FAKE_GPU_NODES': '0'},
                         'server_memory': 'cuda:0', 'path': 'ipc, host ring'},
     'host-shared': {'walls': ALL, 'net': True, 'server_memory': 'shared', 'client_memory': 'shared'},
-    'host-plain': {'walls': ALL, 'net': True, 'server_memory': 'host', 'client_memory': 'host', 'path': 'fabric'},
+    'host-plain': {'walls': ALL, 'net': True, 'env': {'PIRN_PATH': 'ipc'}, 'server_memory': 'host', 'client_memory': 'host', 'path': 'ipc, host ring'},
 }
 
 

@@ -15,9 +15,9 @@ namespace {
 
 constexpr uint64_t room = 8 << 20;
 
-OpenOptions with(const char *setting) {
+OpenOptions with(const std::vector<std::string> &settings) {
   OpenOptions options;
-  options.settings = {setting};
+  options.settings = settings;
   return options;
 }
 
@@ -74,12 +74,12 @@ void cross__read_of_plain_host_memory__is_by_ipc_and_explained(void **state) {
 
 void cross__turned_off_at_either_end__is_over_the_fabric_and_says_so(void **state) {
   Pair &pair = pair_of(state);
-  const OpenOptions none = with("CROSS_MEMORY=none");
+  const OpenOptions none = with({"CROSS_MEMORY=none", "RINGS=none"}), other = with({"RINGS=none"});
   for (const bool owner : {true, false}) {
     pair.own.close();
-    pair.open(owner ? OpenOptions{} : none);
+    pair.open(owner ? other : none);
     Target &target = pair.spawn();
-    target.open(owner ? none : OpenOptions{});
+    target.open(owner ? none : other);
     pirn_peer *peer = pair.connect(target);
     const Remote remote = pair.remote(target, peer, 5000, 1);
     const Memory &local = pair.memory(5000, 2);

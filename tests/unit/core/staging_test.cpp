@@ -330,6 +330,52 @@ void ring__demands_beyond_the_window_its_rights_or_the_slots__copies_nothing(voi
   assert_int_equal(devices.rig.b.endpoint->control().counters().malformed, 0);
 }
 
+// Slots for windows in host memory, which the processor copies.
+void plain_ring__demands_beyond_the_window_its_rights_or_the_slots__copies_nothing(void **) {
+  Rig rig(small_slots());
+  rig.b.peer->metadata.process[0] ^= 1;  // A says that it is another process of this host
+  Memory &memory = rig.b.endpoint->memory();
+  uint64_t readable = 0;
+  rig.import(rig.a, rig.advertise(rig.b, 1000, 5000, PIRN_ACCESS_READ, &readable));
+  const auto post = [&](wire::Stage &&stage) {
+    rig.a.endpoint->staging().post(*rig.a.peer, std::move(stage));
+    rig.for_ms(5, [&] { rig.pump(); });
+  };
+  post(wire::StageWant{rig.b.window_id, wire::SlotMemory::plain});
+  post(wire::StageWant{readable, wire::SlotMemory::plain});  // the same slots
+  const Advertised *slots = nullptr;
+  memory.each_advertised([&](Advertised &other) {
+    if (other.blob.window != rig.b.window_id && other.blob.window != readable) slots = &other;
+  });
+  assert_non_null(slots);
+  assert_int_equal(rig.b.endpoint->staging().loans().slots_of(*rig.b.peer), 4);
+  std::memset(slots->address, 0x5a, slot * 4);
+  const uint64_t all = rig.b.window_id, lent = slots->blob.window;
+  const std::vector<std::byte> before = rig.b.memory;
+  const wire::StageMove bad[] = {
+      {1, all, 0, 1, {{before.size(), 1}}, lent},
+      {2, all, 0, 1, {{UINT64_MAX, 2}}, lent},
+      {3, readable, 0, 1, {{0, 10}}, lent},          // no write access
+      {4, readable, 0, 0, {{4995, 6}}, lent},
+      {5, all, 4, 1, {{0, 10}}, lent},               // no such slot
+      {6, all, 0, 1, {{0, slot}, {slot, 1}}, lent},  // more than a slot
+      {7, all, 0, 1, {{0, 10}}, lent + 1},           // no such slots
+      {8, all, 0, 1, {{0, 10}}, 0},                  // slots for devices, which there are none
+      {9, all + 1000, 0, 1, {{0, 10}}, lent},        // no such window
+  };
+  for (const wire::StageMove &move : bad) post(move);
+  assert_bytes(rig.b.memory.data(), before.data(), before.size(), "B");
+  assert_int_equal(std::to_integer<int>(slots->address[0]), 0x5a);
+  post(wire::StageMove{10, all, 2, 1, {{5, 10}, {200, 10}}, lent});
+  std::vector<std::byte> wanted = before;
+  std::fill_n(wanted.begin() + 5, 10, std::byte{0x5a});
+  std::fill_n(wanted.begin() + 200, 10, std::byte{0x5a});
+  assert_bytes(rig.b.memory.data(), wanted.data(), wanted.size(), "B");
+  post(wire::StageMove{11, readable, 1, 0, {{1, 20}}, lent});
+  assert_bytes(slots->address + slot, wanted.data() + 1001, 20, "slot 1");
+  assert_int_equal(rig.b.endpoint->control().counters().malformed, 0);
+}
+
 void ring__asked_for_again__is_the_same_one(void **) {
   RingDevices devices;
   const int64_t before = gpu.allocated;
@@ -540,6 +586,7 @@ int main() {
       cmocka_unit_test(staged__kernel_is_not_launched__copy_engines_go_on_and_it_is_said_once),
       cmocka_unit_test(owner__demands_beyond_the_window_or_its_rights__copies_nothing),
       cmocka_unit_test(ring__demands_beyond_the_window_its_rights_or_the_slots__copies_nothing),
+      cmocka_unit_test(plain_ring__demands_beyond_the_window_its_rights_or_the_slots__copies_nothing),
       cmocka_unit_test(ring__asked_for_again__is_the_same_one),
       cmocka_unit_test(ring__closed_while_a_copy_is_under_way__is_freed_afterwards_and_serves_no_more),
       cmocka_unit_test(ring__peer_that_ends__never_leaves_its_ring_to_the_next),

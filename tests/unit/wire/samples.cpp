@@ -158,6 +158,7 @@ std::vector<std::pair<std::string, Stage>> stage_samples() {
   slots.length = 8 << 20;
   return {{"stage_want", StageWant{5, SlotMemory::host}},
           {"stage_want_device", StageWant{5, SlotMemory::device}},
+          {"stage_want_plain", StageWant{5, SlotMemory::plain}},
           {"stage_lent", StageLent{PIRN_OK, "", 1 << 20, 8, encode_window(slots), 0}},
           {"stage_lent_device", StageLent{PIRN_OK, "", 1 << 20, 8, encode_window(slots), 5}},
           {"stage_not_lent", StageLent{PIRN_ERR_NO_MEMORY, "PIRN_STAGING_MEMORY is used up", 0, 0, {}, 0}},
