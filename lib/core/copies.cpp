@@ -42,13 +42,16 @@ static Result<Route> settle_route(Route demand, Route offered, const std::string
 Route Copies::reach(const Op &op, Window &window, const Home &near, std::string *why) const {
   const Reach *known = reach_of(window, near);
   if (!known) endpoint_.sharing().seek(window, near);
-  if (!known || known->route == Route::unknown) return Route::unknown;
+  const bool small = !window.blob.on_device && op.demand == Route::unknown && op.total < plain_ring_from;
+  // A small write over the fabric is over before the way within the host is found. Lists keep their route: they wait.
+  if (!known || known->route == Route::unknown)
+    return small && !near.table && op.kind == OpKind::write && !op.prepared ? Route::fabric : Route::unknown;
   const bool one_way = known->in_owner && op.kind == OpKind::write;
   if (known->route != Route::fabric && !one_way) return known->route;
   *why = known->why;
   if (one_way) *why += ", which writes nothing";
   // A part by a ring costs two messages, a small piece over the fabric one.
-  if (!window.blob.on_device && op.demand == Route::unknown && op.total < plain_ring_from) return Route::fabric;
+  if (small) return Route::fabric;
   if (!endpoint_.sharing().may_have(window)) return Route::fabric;
   auto lent = endpoint_.staging().ring(window, near);
   if (lent.is_ok()) return lent.value()->memory == wire::SlotMemory::device ? Route::device_ring : Route::host_ring;

@@ -17,13 +17,11 @@ namespace {
 struct {
   std::vector<device::Block> queue;
   std::atomic<bool> held{false};
-  uint64_t made = 0;      // copies
-  uint64_t fail_at = 0;   // the copy that is refused
+  uint64_t made = 0, fail_at = 0;  // copies; the one that is refused
   uint64_t launches = 0;  // lists that a kernel was to copy
   uint64_t refused_from = UINT64_MAX;  // the launch from which on all are refused
   bool has_kernels = false;
-  int64_t rings = 0;      // page-locked pieces that are not freed
-  int64_t allocated = 0;  // pieces of "device" memory likewise
+  int64_t rings = 0, allocated = 0;  // page-locked pieces that are not freed, those of "device" memory
 } gpu;
 
 void catch_up() {
@@ -359,17 +357,14 @@ void plain_ring__demands_beyond_the_window_its_rights_or_the_slots__copies_nothi
       {4, readable, 0, 0, {{4995, 6}}, lent},
       {5, all, 4, 1, {{0, 10}}, lent},               // no such slot
       {6, all, 0, 1, {{0, slot}, {slot, 1}}, lent},  // more than a slot
-      {7, all, 0, 1, {{0, 10}}, lent + 1},           // no such slots
-      {8, all, 0, 1, {{0, 10}}, 0},                  // slots for devices, which there are none
-      {9, all + 1000, 0, 1, {{0, 10}}, lent},        // no such window
-  };
+      {7, all, 0, 1, {{0, 10}}, lent + 1}, {8, all, 0, 1, {{0, 10}}, 0},  // no such slots, none for devices
+      {9, all + 1000, 0, 1, {{0, 10}}, lent}};  // no such window
   for (const wire::StageMove &move : bad) post(move);
   assert_bytes(rig.b.memory.data(), before.data(), before.size(), "B");
   assert_int_equal(std::to_integer<int>(slots->address[0]), 0x5a);
   post(wire::StageMove{10, all, 2, 1, {{5, 10}, {200, 10}}, lent});
   std::vector<std::byte> wanted = before;
-  std::fill_n(wanted.begin() + 5, 10, std::byte{0x5a});
-  std::fill_n(wanted.begin() + 200, 10, std::byte{0x5a});
+  for (const int at : {5, 200}) std::fill_n(wanted.begin() + at, 10, std::byte{0x5a});
   assert_bytes(rig.b.memory.data(), wanted.data(), wanted.size(), "B");
   post(wire::StageMove{11, readable, 1, 0, {{1, 20}}, lent});
   assert_bytes(slots->address + slot, wanted.data() + 1001, 20, "slot 1");
