@@ -43,9 +43,9 @@ Route Copies::reach(const Op &op, Window &window, const Home &near, std::string 
   const Reach *known = reach_of(window, near);
   if (!known) endpoint_.sharing().seek(window, near);
   const bool small = !window.blob.on_device && op.demand == Route::unknown && op.total < plain_ring_from;
-  // A small write over the fabric is over before the way within the host is found. Lists keep their route: they wait.
+  // Whatever is found, small writes into plain memory take the fabric.
   if (!known || known->route == Route::unknown)
-    return small && !near.table && op.kind == OpKind::write && !op.prepared ? Route::fabric : Route::unknown;
+    return small && window.plain && op.kind == OpKind::write ? Route::fabric : Route::unknown;
   const bool one_way = known->in_owner && op.kind == OpKind::write;
   if (known->route != Route::fabric && !one_way) return known->route;
   *why = known->why;

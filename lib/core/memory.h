@@ -90,6 +90,7 @@ struct Window {
   WindowState state = WindowState::opening;
   Reach reach;                     // set when it opens; ipc: see `shared`
   std::array<uint8_t, 16> secret{};  // by which its owner gives us the memory; zero: it does not
+  bool plain = false;              // but not to be mapped
   std::deque<SharedReach> shared;  // core/sharing: as many as there are devices in use
   uint64_t handles = 0;
   pirn_status gone_status = PIRN_ERR_WINDOW_GONE;

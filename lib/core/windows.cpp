@@ -2,6 +2,7 @@
 #include "core/windows.h"
 
 #include "core/endpoint.h"
+#include "core/offers.h"
 
 #include <sodium.h>
 
@@ -119,6 +120,7 @@ void Windows::opened(Peer &peer, const wire::WindowOpened &body) {
     if (window->blob.window != body.window || window->state != WindowState::opening) continue;
     if (body.status == PIRN_OK) {
       window->secret = body.share_secret;
+      window->plain = body.plain != 0;
       window->reach = reach(*window);
       window->state = WindowState::open;
       endpoint_.engine().wake(peer);
@@ -144,7 +146,8 @@ void Windows::open(Peer &peer, const wire::WindowRef &body) {
   auto message = std::make_shared<Message>();
   message->kind = wire::Kind::window_opened;
   const auto secret = status == PIRN_OK ? endpoint_.sharing().secret_for(peer, *window) : local::Secret{};
-  message->body = wire::WindowOpened{body.window, status, secret};
+  const uint8_t plain = secret != local::Secret{} && !can_be_shared(*window);
+  message->body = wire::WindowOpened{body.window, status, secret, plain};
   endpoint_.control().answer(peer, std::move(message));
 }
 

@@ -63,6 +63,7 @@ Result<WindowOpened> decode_window_opened(std::span<const std::byte> body) {
   opened.status = static_cast<int32_t>(reader.u32());
   if (!reader.ok()) return truncated("window answer", body);
   if (reader.remaining() >= opened.share_secret.size()) opened.share_secret = reader.array<16>();
+  if (reader.remaining() > 0 && opened.share_secret != decltype(opened.share_secret){}) opened.plain = reader.u8();
   Status status = check_status("window answer", opened.status);
   if (!status.is_ok()) return status;
   return opened;

@@ -61,7 +61,10 @@ size_t encode_window_opened(std::span<std::byte> out, const Header &header, cons
   FrameWriter frame(out);
   frame.body().u64(body.window);
   frame.body().u32(static_cast<uint32_t>(body.status));
-  if (body.share_secret != decltype(body.share_secret){}) frame.body().array(body.share_secret);
+  if (body.share_secret != decltype(body.share_secret){}) {
+    frame.body().array(body.share_secret);
+    frame.body().u8(body.plain);
+  }
   return frame.finish(header);
 }
 

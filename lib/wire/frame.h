@@ -114,6 +114,7 @@ struct WindowOpened {
   int32_t status = 0;
   // With it the importer may ask for the memory itself by the same-host channel (lib/local); zero: it may not.
   std::array<uint8_t, 16> share_secret{};
+  uint8_t plain = 0;  // 1, with a secret: the memory cannot be mapped, but perhaps read by the kernel, or reached by slots
   bool operator==(const WindowOpened &) const = default;
 };
 

@@ -5,6 +5,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 using namespace pirn_test;
@@ -15,11 +16,16 @@ constexpr uint64_t room = 32 << 20;
 
 bool terminal_and_expected(pirn_status status) { return status == PIRN_OK || status == PIRN_ERR_CANCELLED; }
 
-// Half the time of a whole transfer here, in us: what is posted is still under way some time before that.
+// Half the time of a whole transfer here, in us: what is posted is still under way some time before that. The first ones
+// find the way.
 uint64_t half_of(const Remote &remote, const Memory &local) {
-  const uint64_t start = clock_now();
-  EXPECT_OK(pirn_read(local.region, 0, remote.window, 0, room, nullptr, nullptr));
-  return (clock_now() - start) / 2000 + 1;
+  uint64_t least = UINT64_MAX;
+  for (int i = 0; i < 4; ++i) {
+    const uint64_t start = clock_now();
+    EXPECT_OK(pirn_read(local.region, 0, remote.window, 0, room, nullptr, nullptr));
+    least = std::min(least, clock_now() - start);
+  }
+  return least / 2000 + 1;
 }
 
 // The local side of a read belongs to the caller again: what is put there now must stay.

@@ -203,10 +203,10 @@ std::vector<Sample> frame_samples() {
   add("notify", [](Out out) { return encode_notify(out, sample_header(Kind::notify), sample_notify()); });
   add("window_open", [](Out out) { return encode_window_ref(out, sample_header(Kind::window_open), {5, 6}); });
   add("window_opened", [](Out out) {
-    return encode_window_opened(out, sample_header(Kind::window_opened), {5, PIRN_ERR_WINDOW_GONE, {}});
+    return encode_window_opened(out, sample_header(Kind::window_opened), {5, PIRN_ERR_WINDOW_GONE, {}, 0});
   });
   add("window_opened_shared", [](Out out) {
-    return encode_window_opened(out, sample_header(Kind::window_opened), {5, PIRN_OK, counting<16>(0x50)});
+    return encode_window_opened(out, sample_header(Kind::window_opened), {5, PIRN_OK, counting<16>(0x50), 1});
   });
   add("window_close", [](Out out) { return encode_window_ref(out, sample_header(Kind::window_close), {5, 0}); });
   add("window_withdraw", [](Out out) { return encode_window_ref(out, sample_header(Kind::window_withdraw), {5, 0}); });
