@@ -34,6 +34,7 @@ void spares__near_nic_works__carry_nothing_and_register_nothing(void **) {
   for (bool rekeying : {false, true}) {
     RigOptions options = one_near(2, rekeying);
     options.connect = false;
+    for (const char *patience : {"HEARTBEAT=10s", "RAIL_TIMEOUT=30s"}) options.settings.push_back(patience);
     SpareRig rig(options);
     const uint64_t before = rig.fake.counters().registrations;
     uint64_t id = 0;
