@@ -40,12 +40,12 @@ static Result<Route> settle_route(Route demand, Route offered, const std::string
 
 // How copies of memory at `near` reach the window, or slots for it; `fabric` says why they do not.
 Route Copies::reach(const Op &op, Window &window, const Home &near, std::string *why) const {
+  const bool small = !window.blob.on_device && op.demand == Route::unknown && op.total < plain_ring_from;
+  // Whatever would be found, small writes into plain memory take the fabric.
+  if (small && window.plain && op.kind == OpKind::write) return Route::fabric;
   const Reach *known = reach_of(window, near);
   if (!known) endpoint_.sharing().seek(window, near);
-  const bool small = !window.blob.on_device && op.demand == Route::unknown && op.total < plain_ring_from;
-  // Whatever is found, small writes into plain memory take the fabric.
-  if (!known || known->route == Route::unknown)
-    return small && window.plain && op.kind == OpKind::write ? Route::fabric : Route::unknown;
+  if (!known || known->route == Route::unknown) return Route::unknown;
   const bool one_way = known->in_owner && op.kind == OpKind::write;
   if (known->route != Route::fabric && !one_way) return known->route;
   *why = known->why;

@@ -59,6 +59,7 @@ void Mailbox::disown(const Op *op) {
 void Mailbox::clear() {
   frames_.clear();
   answers_ = 0;
+  overrun_ = false;
   unsent_ = 0;
   early_.clear();
   acknowledgement_due = false;

@@ -237,6 +237,15 @@ Remote Pair::remote(Target &target, pirn_peer *peer, uint64_t size, uint64_t see
   return out;
 }
 
+WindowBlob advertise(const Memory &memory) {
+  WindowBlob out;
+  char blob[8192];
+  size_t length = sizeof blob;
+  EXPECT_OK(pirn_region_advertise(memory.region, 0, memory.buffer.size(), read_write, blob, &length, &out.id));
+  out.bytes.assign(blob, length);
+  return out;
+}
+
 bool Pair::close() {
   for (auto &target : targets_) {
     if (!target->alive()) continue;

@@ -110,6 +110,9 @@ class Pair {
   std::vector<std::unique_ptr<Target>> targets_;
 };
 
+// All of a region of this process, for reading and writing.
+WindowBlob advertise(const Memory &memory);
+
 int set_up(void **state);
 int tear_down(void **state);
 inline Pair &pair_of(void **state) { return *static_cast<Pair *>(*state); }

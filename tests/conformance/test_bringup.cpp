@@ -235,11 +235,8 @@ void one_connection__traffic__flows_both_ways(void **state) {
 
   const uint64_t size = 5000, seed = pair.random.next();
   Memory &own = pair.memory(size, 1);
-  char blob[8192];
-  size_t length = sizeof blob;
-  uint64_t id = 0;
-  EXPECT_OK(pirn_region_advertise(own.region, 0, size, read_write, blob, &length, &id));
-  const uint64_t window = target.import_window(there, std::string(blob, length));
+  const WindowBlob blob = advertise(own);
+  const uint64_t window = target.import_window(there, blob.bytes);
   const uint64_t source = target.alloc(size, seed), sink = target.alloc(size, 3);
   EXPECT_OK(target.write(source, 0, window, 0, size));
   EXPECT_MATCH(find_mismatch(own.buffer.data(), size, seed));

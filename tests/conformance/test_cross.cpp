@@ -143,11 +143,8 @@ void cross__reader_stopped__withdraw_succeeds_and_the_reader_is_not_lied_to(void
   const uint64_t there = reader.connect(listen_on(pair.endpoint(), own_host() + ":0"));
   constexpr uint64_t large = 256 << 20;
   Memory &memory = pair.memory(large, 1);
-  char blob[8192];
-  size_t length = sizeof blob;
-  uint64_t id = 0;
-  EXPECT_OK(pirn_region_advertise(memory.region, 0, large, read_write, blob, &length, &id));
-  const uint64_t window = reader.import_window(there, std::string(blob, length));
+  const WindowBlob blob = advertise(memory);
+  const uint64_t window = reader.import_window(there, blob.bytes);
   const uint64_t into = reader.alloc(large, 7);
   EXPECT_OK(reader.read(into, 0, window, 0, 4096));
   reader.begin({Op::read, {into, 0, window, 0, large, 20 * second}, ""});
@@ -155,7 +152,7 @@ void cross__reader_stopped__withdraw_succeeds_and_the_reader_is_not_lied_to(void
   reader.signal_now(SIGSTOP);
 
   const uint64_t start = clock_now();
-  EXPECT_OK(pirn_region_withdraw(memory.region, id, 500 * ms));
+  EXPECT_OK(pirn_region_withdraw(memory.region, blob.id, 500 * ms));
   assert_true(clock_now() - start < at_most(2 * second));
   fill_pattern(memory.buffer.data(), large, 9);
   reader.signal_now(SIGCONT);

@@ -254,15 +254,12 @@ void kill__initiator_in_mid_write__its_target_lives_on_and_serves_others(void **
   const std::string address = listen_on(pair.endpoint(), own_host() + ":0");
   EXPECT_OK(pirn_endpoint_accept_start(pair.endpoint(), nullptr, nullptr));
   Memory &memory = pair.memory(room, 1);
-  char blob[8192];
-  size_t length = sizeof blob;
-  uint64_t id = 0;
-  EXPECT_OK(pirn_region_advertise(memory.region, 0, room, read_write, blob, &length, &id));
+  const WindowBlob blob = advertise(memory);
   Target &dying = pair.spawn(), &healthy = pair.spawn();
   for (Target *target : {&dying, &healthy}) {
     target->open();
     const uint64_t there = target->connect(address);
-    target->import_window(there, std::string(blob, length));
+    target->import_window(there, blob.bytes);
     target->alloc(room, 7);
   }
   dying.begin({Op::storm, {0, 0, room, 10000}, ""});
@@ -272,7 +269,7 @@ void kill__initiator_in_mid_write__its_target_lives_on_and_serves_others(void **
   EXPECT_OK(healthy.write(0, 0, 0, 0, room));
   EXPECT_MATCH(find_mismatch(memory.buffer.data(), room, 7));
   const uint64_t start = clock_now();
-  EXPECT_OK(pirn_region_withdraw(memory.region, id, 2 * second));
+  EXPECT_OK(pirn_region_withdraw(memory.region, blob.id, 2 * second));
   assert_true(clock_now() - start < at_most(2500 * ms));
   fill_pattern(memory.buffer.data(), room, 9);
   sleep_ms(200);

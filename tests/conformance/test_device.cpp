@@ -244,17 +244,14 @@ void device__importer_stopped__withdraw_says_whether_the_memory_is_quiet(void **
   const uint64_t there = target.connect(listen_on(pair.endpoint(), own_host() + ":0"));
   constexpr uint64_t room = 1 << 20;
   Memory &memory = pair.memory(room, 1);
-  char blob[8192];
-  size_t length = sizeof blob;
-  uint64_t id = 0;
-  EXPECT_OK(pirn_region_advertise(memory.region, 0, room, read_write, blob, &length, &id));
-  const uint64_t window = target.import_window(there, std::string(blob, length));
+  const WindowBlob blob = advertise(memory);
+  const uint64_t window = target.import_window(there, blob.bytes);
   const uint64_t source = target.alloc(room, 7);
   EXPECT_OK(target.write(source, 0, window, 0, room));
   target.signal_now(SIGSTOP);
 
-  if (!variable("PIRN_TEST_RAIL", "").empty()) EXPECT_OK(pirn_region_withdraw(memory.region, id, 300 * ms));
-  else EXPECT_ERROR(PIRN_ERR_TIMEOUT, pirn_region_withdraw(memory.region, id, 300 * ms), "mapped");
+  if (!variable("PIRN_TEST_RAIL", "").empty()) EXPECT_OK(pirn_region_withdraw(memory.region, blob.id, 300 * ms));
+  else EXPECT_ERROR(PIRN_ERR_TIMEOUT, pirn_region_withdraw(memory.region, blob.id, 300 * ms), "mapped");
 
   target.signal_now(SIGCONT);
   assert_true(target.write(source, 0, window, 0, room) < 0);
@@ -271,13 +268,10 @@ void device__importer_killed_in_mid_write__others_are_served_and_memory_is_quiet
   EXPECT_OK(pirn_endpoint_accept_start(pair.endpoint(), nullptr, nullptr));
   constexpr uint64_t room = 1 << 20;
   Memory &memory = pair.memory(room, 1);
-  char blob[8192];
-  size_t length = sizeof blob;
-  uint64_t id = 0;
-  EXPECT_OK(pirn_region_advertise(memory.region, 0, room, read_write, blob, &length, &id));
+  const WindowBlob blob = advertise(memory);
   Target &dying = pair.spawn();
   dying.open();
-  const uint64_t window = dying.import_window(dying.connect(address), std::string(blob, length));
+  const uint64_t window = dying.import_window(dying.connect(address), blob.bytes);
   const uint64_t source = dying.alloc(room, 6);
   EXPECT_OK(dying.write(source, 0, window, 0, room));
   dying.begin({Op::storm, {source, window, room, 10000}, ""});
@@ -286,7 +280,7 @@ void device__importer_killed_in_mid_write__others_are_served_and_memory_is_quiet
 
   Target &healthy = pair.spawn();
   healthy.open();
-  const uint64_t there = healthy.import_window(healthy.connect(address), std::string(blob, length));
+  const uint64_t there = healthy.import_window(healthy.connect(address), blob.bytes);
   const uint64_t its_source = healthy.alloc(room, 7);
   // What the dead one had asked for already may still come in between.
   uint64_t wrong = 0;
@@ -296,7 +290,7 @@ void device__importer_killed_in_mid_write__others_are_served_and_memory_is_quiet
     wrong = find_mismatch(memory.buffer.data(), room, 7);
   }
   EXPECT_MATCH(wrong);
-  EXPECT_OK(pirn_region_withdraw(memory.region, id, 10 * second));
+  EXPECT_OK(pirn_region_withdraw(memory.region, blob.id, 10 * second));
   fill_pattern(memory.buffer.at(0), room, 9);
   memory.push(0, room);
   sleep_ms(100);

@@ -104,11 +104,8 @@ void window__of_five_gib_sparse__works_beyond_four_gib(void **state) {
   const uint64_t size = 5ull << 30, piece = 1 << 20;
   Memory *huge = pair.own.allocate(size, 0, true);
   assert_non_null(huge);
-  char blob[8192];
-  size_t length = sizeof blob;
-  uint64_t id = 0;
-  EXPECT_OK(pirn_region_advertise(huge->region, 0, size, read_write, blob, &length, &id));
-  const uint64_t window = target.import_window(there, std::string(blob, length));
+  const WindowBlob blob = advertise(*huge);
+  const uint64_t window = target.import_window(there, blob.bytes);
   const uint64_t source = target.alloc(piece, 42), sink = target.alloc(piece, 43);
   const uint64_t offsets[] = {0, (4ull << 30) - piece / 2, size - piece};
   for (const uint64_t offset : offsets) {

@@ -76,11 +76,8 @@ struct Setup {
     const uint64_t there = target.accept();
     remote = pair.remote(target, peer, room, 1);
     const Memory &mine = pair.memory(room, 2);
-    char blob[8192];
-    size_t length = sizeof blob;
-    uint64_t id = 0;
-    EXPECT_OK(pirn_region_advertise(mine.region, 0, room, read_write, blob, &length, &id));
-    back = target.import_window(there, std::string(blob, length));
+    const WindowBlob blob = advertise(mine);
+    back = target.import_window(there, blob.bytes);
     source = target.alloc(room, 3);
   }
 };

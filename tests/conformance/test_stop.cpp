@@ -225,11 +225,8 @@ void stop__importer_of_a_window__withdraw_ends_in_time_and_memory_is_quiet(void 
   target.open();
   const uint64_t there = target.connect(listen_on(pair.endpoint(), own_host() + ":0"));
   Memory &memory = pair.memory(room, 1);
-  char blob[8192];
-  size_t length = sizeof blob;
-  uint64_t id = 0;
-  EXPECT_OK(pirn_region_advertise(memory.region, 0, room, read_write, blob, &length, &id));
-  const uint64_t window = target.import_window(there, std::string(blob, length));
+  const WindowBlob blob = advertise(memory);
+  const uint64_t window = target.import_window(there, blob.bytes);
   const uint64_t source = target.alloc(room, 7);
   EXPECT_OK(target.write(source, 0, window, 0, room));
   target.begin({Op::storm, {source, window, room, 3000}, ""});
@@ -237,7 +234,7 @@ void stop__importer_of_a_window__withdraw_ends_in_time_and_memory_is_quiet(void 
   target.signal_now(SIGSTOP);
 
   const uint64_t start = clock_now();
-  EXPECT_OK(pirn_region_withdraw(memory.region, id, 500 * ms));
+  EXPECT_OK(pirn_region_withdraw(memory.region, blob.id, 500 * ms));
   assert_true(clock_now() - start < at_most(2 * second));
   fill_pattern(memory.buffer.data(), room, 9);
   target.signal_now(SIGCONT);

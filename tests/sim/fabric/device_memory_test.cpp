@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Device memory (of the fake CUDA driver) registered with simulated NICs: bytes, and every rule.
+#include "fake_driver.h"
 #include "node.h"
 
 #include <unistd.h>
@@ -7,18 +8,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-
-extern "C" {
-using CUpointer = unsigned long long;
-int cuInit(unsigned flags);
-int cuDevicePrimaryCtxRetain(void **context, int device);
-int cuCtxSetCurrent(void *context);
-int cuMemAlloc_v2(CUpointer *address, size_t length);
-int cuMemFree_v2(CUpointer address);
-int cuMemcpy(CUpointer to, CUpointer from, size_t length);
-int cuPointerSetAttribute(const void *value, int attribute, CUpointer address);
-int cuMemGetHandleForAddressRange(void *handle, CUpointer address, size_t length, int type, uint64_t flags);
-}
 
 using namespace pirn::sim_nic;
 

@@ -1,21 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Device memory (of the fake CUDA driver) over connected endpoints of simulated verbs NICs.
+#include "fake_driver.h"
 #include "verbs_node.h"
 
 #include <algorithm>
 #include <cstdlib>
 #include <vector>
-
-extern "C" {
-using CUpointer = unsigned long long;
-int cuInit(unsigned flags);
-int cuDevicePrimaryCtxRetain(void **context, int device);
-int cuCtxSetCurrent(void *context);
-int cuMemAlloc_v2(CUpointer *address, size_t length);
-int cuMemFree_v2(CUpointer address);
-int cuMemcpy(CUpointer to, CUpointer from, size_t length);
-int cuPointerSetAttribute(const void *value, int attribute, CUpointer address);
-}
 
 using namespace pirn::sim_nic;
 

@@ -118,27 +118,13 @@ void direct__each_pair_of_memories__bytes_are_right_and_nothing_is_copied(void *
   Rig &rig = devices.rig;
   assert_true(devices.advertised->blob.on_device);
   for (const auto &key : devices.advertised->blob.rails) assert_true(key.key != wire::no_key);
-  struct Pair {
-    Region *region;
-    std::byte *local;
-    Window *window;
-    std::byte *remote;
-  };
-  const Pair pairs[] = {{devices.source, devices.near.data(), devices.window, devices.far.data()},
+  const Ends pairs[] = {{devices.source, devices.near.data(), devices.window, devices.far.data()},
                         {devices.source, devices.near.data(), rig.a.window, rig.b.memory.data()},
                         {rig.a.region, rig.a.memory.data(), devices.window, devices.far.data()}};
-  for (const Pair &pair : pairs) {
-    const uint64_t from = rig.random.between(0, 999), to = rig.random.between(0, 999), length = room - 1000;
-    const std::vector<std::byte> before(pair.remote, pair.remote + room);
-    expect_way(devices.run(OpKind::write, {pair.region, from, pair.window, to, length}), "direct");
-    assert_bytes(pair.remote + to, pair.local + from, length, "written");
-    assert_bytes(pair.remote, before.data(), to, "before");
-    assert_bytes(pair.remote + to + length, before.data() + to + length, room - to - length, "behind");
-    const std::vector<std::byte> fresh = rig.random.bytes(length);
-    std::copy(fresh.begin(), fresh.end(), pair.remote + to);
-    expect_way(devices.run(OpKind::read, {pair.region, from, pair.window, to, length}), "direct");
-    assert_bytes(pair.local + from, fresh.data(), length, "read");
-  }
+  for (const Ends &pair : pairs)
+    write_and_read_back(rig, pair, room, [&](OpKind kind, const Segment &segment) {
+      expect_way(devices.run(kind, segment), "direct");
+    });
   assert_int_equal(copies, 0);
   assert_int_equal(ordered, 2);  // region and region; the window is a part of one
   const auto registrations = rig.fake.device_registrations();

@@ -150,6 +150,21 @@ std::vector<std::byte> Rig::take_at_b() {
   return message;
 }
 
+void write_and_read_back(Rig &rig, const Ends &ends, uint64_t room,
+                         const std::function<void(OpKind kind, const Segment &segment)> &run) {
+  const uint64_t from = rig.random.between(0, 999), to = rig.random.between(0, 999), length = room - 1000;
+  const std::vector<std::byte> before(ends.remote, ends.remote + room);
+  const Segment segment{ends.region, from, ends.window, to, length};
+  run(OpKind::write, segment);
+  assert_bytes(ends.remote + to, ends.local + from, length, "written");
+  assert_bytes(ends.remote, before.data(), to, "before");
+  assert_bytes(ends.remote + to + length, before.data() + to + length, room - to - length, "behind");
+  const std::vector<std::byte> fresh = rig.random.bytes(length);
+  std::copy(fresh.begin(), fresh.end(), ends.remote + to);
+  run(OpKind::read, segment);
+  assert_bytes(ends.local + from, fresh.data(), length, "read");
+}
+
 void assert_bytes(const std::byte *actual, const std::byte *expected, size_t length, const char *what) {
   if (length == 0 || memcmp(actual, expected, length) == 0) return;
   for (size_t i = 0; i < length; ++i)

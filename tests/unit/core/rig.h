@@ -123,6 +123,17 @@ struct Call {
 // A random range, written to B or read from it; OK, byte-exact, and nothing beside it.
 pirn_result move_and_check(Rig &rig, bool write, const std::function<void()> &meanwhile = [] {});
 
+// Memory at both ends of a transfer.
+struct Ends {
+  Region *region = nullptr;
+  std::byte *local = nullptr;
+  Window *window = nullptr;
+  std::byte *remote = nullptr;
+};
+// A random range of `room` bytes, written by `run` and read back, byte-exact, and nothing beside it.
+void write_and_read_back(Rig &rig, const Ends &ends, uint64_t room,
+                         const std::function<void(OpKind kind, const Segment &segment)> &run);
+
 void assert_bytes(const std::byte *actual, const std::byte *expected, size_t length, const char *what);
 
 }  // namespace pirn::core

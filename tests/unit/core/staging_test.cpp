@@ -146,31 +146,17 @@ struct Devices {
 void staged__each_pair_of_memories__bytes_are_right_both_ways(void **) {
   Devices devices;
   Rig &rig = devices.rig;
-  struct Pair {
-    Region *region;
-    std::byte *local;
-    Window *window;
-    std::byte *remote;
-  };
-  const Pair pairs[] = {{devices.source, devices.near.data(), devices.window, devices.far.data()},
+  const Ends pairs[] = {{devices.source, devices.near.data(), devices.window, devices.far.data()},
                         {devices.source, devices.near.data(), rig.a.window, rig.b.memory.data()},
                         {rig.a.region, rig.a.memory.data(), devices.window, devices.far.data()}};
-  for (const Pair &pair : pairs) {
-    const uint64_t from = rig.random.between(0, 999), to = rig.random.between(0, 999), length = room - 1000;
-    const std::vector<std::byte> before(pair.remote, pair.remote + room);
-    pirn_result result = devices.run(OpKind::write, {{pair.region, from, pair.window, to, length}});
-    if (result.status != PIRN_OK) fail_test("%s", result.text);
-    assert_int_equal(result.bytes, length);
-    assert_string_equal(result.path, "fabric");
-    assert_non_null(std::strstr(result.rail, ", staged"));
-    assert_bytes(pair.remote + to, pair.local + from, length, "written");
-    assert_bytes(pair.remote, before.data(), to, "before");
-    assert_bytes(pair.remote + to + length, before.data() + to + length, room - to - length, "behind");
-    const std::vector<std::byte> fresh = rig.random.bytes(length);
-    std::copy(fresh.begin(), fresh.end(), pair.remote + to);
-    assert_int_equal(devices.run(OpKind::read, {{pair.region, from, pair.window, to, length}}).status, PIRN_OK);
-    assert_bytes(pair.local + from, fresh.data(), length, "read");
-  }
+  for (const Ends &pair : pairs)
+    write_and_read_back(rig, pair, room, [&](OpKind kind, const Segment &segment) {
+      const pirn_result result = devices.run(kind, {segment});
+      if (result.status != PIRN_OK) fail_test("%s", result.text);
+      assert_int_equal(result.bytes, segment.length);
+      assert_string_equal(result.path, "fabric");
+      assert_non_null(std::strstr(result.rail, ", staged"));
+    });
 }
 
 void staged__list_of_mixed_memories_with_empty_elements__each_lands_in_its_place(void **) {

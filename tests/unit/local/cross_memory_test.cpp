@@ -11,15 +11,6 @@ using namespace fixture;
 
 namespace {
 
-CrossMemory probed(const Peer &peer) {
-  Result<CrossMemory> memory = CrossMemory::probe(peer);
-  if (!memory.is_ok()) {
-    std::printf("SKIP: %s\n", memory.status().text.c_str());
-    _skip(__FILE__, __LINE__);
-  }
-  return memory.take();
-}
-
 // The word that the owner tells of its memory serves as a guard that is always open.
 Status read(const CrossMemory &memory, const Connected &two, std::byte *into, const std::byte *from, size_t size) {
   return memory.read_window(into, from, size, two.peer().word);

@@ -41,15 +41,6 @@ wire::ShareWord current(const Published *there, uint64_t *content) {
   }
 }
 
-CrossMemory probed(const Peer &peer) {
-  Result<CrossMemory> memory = CrossMemory::probe(peer);
-  if (!memory.is_ok()) {
-    std::printf("SKIP: %s\n", memory.status().text.c_str());
-    _skip(__FILE__, __LINE__);
-  }
-  return memory.take();
-}
-
 // The owner opens its window with one content, closes it, and writes another, again and again.
 void guard__window_opens_and_closes_without_end__a_good_read_is_never_of_another_content(void **) {
   const Directory directory;

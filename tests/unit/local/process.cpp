@@ -84,4 +84,13 @@ Connected::Connected(const Settings &settings, const Process::Offers &offers)
   id = asker.connect();
 }
 
+CrossMemory probed(const Peer &peer) {
+  Result<CrossMemory> memory = CrossMemory::probe(peer);
+  if (!memory.is_ok()) {
+    std::printf("SKIP: %s\n", memory.status().text.c_str());
+    _skip(__FILE__, __LINE__);
+  }
+  return memory.take();
+}
+
 }  // namespace fixture

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "fixture.h"
+#include "local/cross_memory.h"
 
 #include <functional>
 
@@ -57,5 +58,8 @@ struct Connected {
   Asker asker;
   ConnectionId id = 0;
 };
+
+// Skips the test where the kernel does not let us read the process.
+CrossMemory probed(const Peer &peer);
 
 }  // namespace fixture
