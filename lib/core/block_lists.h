@@ -74,6 +74,7 @@ class PreparedBlocks {
 
   const Home home;
   const std::shared_ptr<Lease> lease;  // of all the remote memory; nullptr: none is needed
+  bool settled = false;                // it is at the device: any stream may read it
   uint32_t size() const { return count_; }
   const device::Block &block(uint32_t i) const { return here_[i]; }
   const device::Block *at_device(uint32_t i) const { return there_ + i; }

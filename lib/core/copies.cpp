@@ -11,9 +11,7 @@
 
 namespace pirn::core {
 
-// What may be in flight on a stream: enough to keep any link at work between two rounds of progress, little enough that
-// a transfer that is cancelled is quiet within milliseconds.
-static constexpr uint64_t lane_bytes = 256 << 20;
+// In flight on a stream, see lane_bytes.
 static constexpr size_t lane_batches = 32;
 static constexpr size_t batch_copies = 128;           // calls under the endpoint's lock
 static constexpr uint64_t processor_slice = 2 << 20;  // bytes that the processor copies per round of progress
@@ -90,7 +88,7 @@ Result<Route> Copies::route(const Op &op) const {
 // -- Handing over
 
 // The remote memory stays until the lease is left; a window of another process needs none.
-static Status enter(const std::shared_ptr<Lease> &lease) {
+Status Copies::enter(const std::shared_ptr<Lease> &lease) {
   if (!lease || lease->enter()) return Status::ok();
   return fail(PIRN_ERR_WINDOW_GONE, "the owner of the window, in this process, has closed its endpoint or the window");
 }
@@ -126,7 +124,7 @@ Result<Copies::Run> Copies::run_of(const Segment &segment, uint64_t offset) cons
   return run;
 }
 
-static void advance(const Op &op, Cursor *cursor, uint64_t length) {
+void Copies::advance(const Op &op, Cursor *cursor, uint64_t length) {
   cursor->offset += length;
   if (cursor->offset == op.element(cursor->element).length) *cursor = {cursor->element + 1, 0};
 }
@@ -148,9 +146,7 @@ bool Copies::issue(Op &op) {
       continue;
     }
     if (!run.value().home.table) return issue_by_processor(op);
-    // A list in the device's memory is read in the order of the stream that wrote it.
-    const uint64_t size = op.prepared && op.prepared->blocks ? op.prepared->total : op.total;
-    auto lane = lane_for(run.value().home, size <= small_transfer);
+    auto lane = lane_of(op, run.value());
     if (!lane.is_ok()) {
       endpoint_.engine().end(op, lane.error().code, lane.error().text);
       return true;
@@ -226,7 +222,7 @@ bool Copies::issue_by_processor(Op &op) {
 Status Copies::fill(Op &op, Lane &lane, const Run &first) {
   Batch batch;
   batch.op = &op;
-  if (lane.rooms && endpoint_.kernels().work(lane.home) && reaches(lane, first) && first.length < engine_piece() && op.count - op.cursor.element >= kernel_pieces) {
+  if (for_kernel(op, first) && lane.rooms && endpoint_.kernels().work(lane.home) && reaches(lane, first)) {
     auto room = lane.rooms->take();
     if (!room.is_ok()) return room.status();
     if (!room.value()) return fail(PIRN_ERR_AGAIN, "all lists of blocks are in use");
@@ -298,154 +294,6 @@ Status Copies::submit_copies(Op &op, Lane &lane, Batch *batch) {
   return Status::ok();
 }
 
-// By index from a list in the device's memory: the host hands over the indices.
-Status Copies::submit_selected(Op &op, Lane &lane, const PreparedBlocks &list, Batch *batch) {
-  constexpr uint32_t most = BlockRooms::blocks * sizeof(device::Block) / (2 * sizeof(uint32_t));
-  const uint32_t first = op.cursor.element;
-  const uint64_t fitting = std::max<uint64_t>(lane_bytes / list.length(), 1);
-  const uint32_t count = static_cast<uint32_t>(std::min<uint64_t>({most, fitting, op.count - first}));
-  const Selection &chosen = *op.selection;
-  const bool write = op.kind == OpKind::write;
-  auto *to = reinterpret_cast<uint32_t *>(batch->room), *from = to + count;
-  std::copy_n((write ? chosen.remote : chosen.local).data() + first, count, to);
-  std::copy_n((write ? chosen.local : chosen.remote).data() + first, count, from);
-  Status status = lane.home.table->copy_selected(lane.home.device, lane.stream,
-                                                 {list.at_device(0), to, from, count, list.length()}, ctas());
-  if (!status.is_ok()) return status;
-  batch->bytes = count * list.length();
-  op.cursor = {first + count, 0};
-  return status;
-}
-
-// As many pieces as the room has place for, in one launch.
-Status Copies::submit_blocks(Op &op, Lane &lane, Batch *batch) {
-  size_t count = 0;
-  const PreparedBlocks *list = op.prepared ? op.prepared->blocks.get() : nullptr;
-  if (list && list->length() > 0) return submit_selected(op, lane, *list, batch);
-  const Cursor end = list ? write_selected(op, *list, batch, &count) : write_blocks(op, lane, batch, &count);
-  const uint64_t bytes = device::chain({batch->room, count});
-  Status status = lane.home.table->copy_blocks(lane.home.device, lane.stream, batch->room, count, ctas());
-  if (!status.is_ok()) return status;
-  batch->bytes = bytes;
-  op.cursor = end;
-  return status;
-}
-
-Cursor Copies::write_blocks(const Op &op, Lane &lane, Batch *batch, size_t *count) const {
-  const bool write = op.kind == OpKind::write;
-  const uint64_t engine = engine_piece();
-  uint64_t bytes = 0;
-  Cursor at = op.cursor;
-  // Where the piece before lay: most pieces of a list lie in the same memory.
-  const Region *region = nullptr;
-  const Window *window = nullptr;
-  const Extent *extent = nullptr;
-  while (*count < BlockRooms::blocks && bytes < lane_bytes && at.element < op.count) {
-    const Segment segment = op.element(at.element);
-    const uint64_t offset = segment.remote_offset + at.offset;
-    uint64_t length = segment.length - at.offset;
-    const bool known = segment.region == region && segment.window == window && offset >= extent->offset &&
-                       offset + length <= extent->offset + extent->length;
-    if (!known && length > 0) {
-      auto run = run_of(segment, at.offset);
-      if (!run.is_ok()) break;  // the caller's next turn sees to it
-      const Run &piece = run.value();
-      if (!(piece.home == lane.home) || *piece.lease != batch->lease || !reaches(lane, piece)) break;
-      region = segment.region;
-      window = segment.window;
-      extent = piece.extent;
-      length = piece.length;
-    }
-    if (length >= engine) break;
-    if (length > 0) {
-      std::byte *local = segment.region->address() + segment.local_offset + at.offset;
-      std::byte *remote = extent->address + (offset - extent->offset);
-      batch->room[(*count)++] = {write ? remote : local, write ? local : remote, length, 0};
-    }
-    bytes += length;
-    advance(op, &at, length);
-  }
-  return at;
-}
-
-Cursor Copies::write_selected(const Op &op, const PreparedBlocks &list, Batch *batch, size_t *count) {
-  const bool write = op.kind == OpKind::write;
-  const Selection &chosen = *op.selection;
-  uint64_t bytes = 0;
-  uint32_t at = op.cursor.element;
-  for (; *count < BlockRooms::blocks && bytes < lane_bytes && at < op.count; ++at) {
-    const device::Block &near = list.block(chosen.local[at]), &far = list.block(chosen.remote[at]);
-    batch->room[(*count)++] = {write ? far.to : near.to, write ? near.from : far.from, near.length, 0};
-    bytes += near.length;
-  }
-  return {at, 0};
-}
-
-// -- Prepared lists
-
-// The list as blocks, one for each element; nullptr: it is none for a kernel.
-PreparedBlocks *Copies::blocks_of(Op &op) {
-  Prepared &list = *op.prepared;
-  if (list.blocks) return endpoint_.kernels().work(list.blocks->home) ? list.blocks.get() : nullptr;
-  if (list.no_blocks) return nullptr;
-  list.no_blocks = true;
-  if (list.elements.size() < kernel_pieces) return nullptr;
-  auto first = run_of(list.elements.front(), 0);
-  if (!first.is_ok() || !first.value().on_devices) return nullptr;
-  auto lane = lane_for(first.value().home, list.total <= small_transfer);
-  if (!lane.is_ok() || !endpoint_.kernels().work(lane.value()->home)) return nullptr;
-  std::vector<device::Block> blocks;
-  for (const Segment &element : list.elements) {
-    auto run = run_of(element, 0);
-    if (!run.is_ok() || run.value().length == 0 || run.value().length != element.length ||
-        run.value().length >= engine_piece() || !reaches(*lane.value(), run.value()) || !(run.value().home == lane.value()->home) ||
-        *run.value().lease != *first.value().lease)
-      return nullptr;
-    const Run &piece = run.value();
-    const bool write = op.kind == OpKind::write;
-    blocks.push_back({write ? piece.remote : piece.local, write ? piece.local : piece.remote, piece.length, 0});
-  }
-  auto made = PreparedBlocks::make(lane.value()->home, lane.value()->stream, blocks, *first.value().lease);
-  if (!made.is_ok()) {
-    endpoint_.log().write(PIRN_LOG_WARN, "a prepared list of %zu elements is written anew for each post: %s", blocks.size(),
-                          made.error().text.c_str());
-    return nullptr;
-  }
-  list.blocks = made.take();
-  list.no_blocks = false;
-  return list.blocks.get();
-}
-
-bool Copies::issue_prepared(Op &op) {
-  const PreparedBlocks &list = *op.prepared->blocks;
-  auto lane = lane_for(list.home, op.total <= small_transfer);
-  Status status = lane.status();
-  while (status.is_ok() && !op.fully_issued()) {
-    if (!has_room(*lane.value())) return false;
-    const uint32_t first = op.cursor.element;
-    const uint32_t end = list.end_within(first, lane_bytes);
-    Batch batch;
-    batch.op = &op;
-    status = enter(list.lease);
-    if (status.is_ok()) batch.lease = list.lease;
-    if (status.is_ok()) batch.event = event_of(*lane.value(), &status);
-    Status launched;
-    if (status.is_ok())
-      launched = list.home.table->copy_blocks(list.home.device, lane.value()->stream, list.at_device(first), end - first,
-                                              ctas());
-    if (status.is_ok() && launched.is_ok()) {
-      batch.bytes = list.bytes(first, end);
-      op.cursor = {end, 0};
-    }
-    if (!launched.is_ok()) status = by_engines_instead(*lane.value(), &batch, launched);
-    Status finished = finish_batch(op, *lane.value(), std::move(batch));
-    if (status.is_ok()) status = finished;
-    if (status.is_ok() && !launched.is_ok()) return issue(op);
-  }
-  if (!status.is_ok()) endpoint_.engine().end(op, status.code, status.text);
-  return true;
-}
-
 // Whatever batches in any number take: the lane asks its device for nothing more.
 Status Copies::stock(Lane &lane) {
   while (lane.events.size() + lane.batches.size() < lane_batches) {
@@ -457,18 +305,18 @@ Status Copies::stock(Lane &lane) {
 }
 
 Status Copies::make_ready(Op &op) {
-  Lane *last = nullptr;
+  const bool small = op.total <= small_transfer;
   for (uint32_t i = 0; i < op.count; ++i) {
     auto run = run_of(op.element(i), 0);
     if (!run.is_ok()) return run.status();
     if (!run.value().home.table) continue;
-    auto lane = lane_for(run.value().home, op.total <= small_transfer);
-    if (!lane.is_ok()) return lane.status();
-    (void)asynchronous(*lane.value(), run.value());
-    (void)reaches(*lane.value(), run.value());
-    if (lane.value() == last) continue;
-    last = lane.value();
-    if (Status status = stock(*last); !status.is_ok()) return status;
+    for (uint32_t turn = 0; turn < (small || op.count < kernel_pieces ? 1 : list_lanes); ++turn) {
+      auto lane = lane_for(run.value().home, small, turn);
+      if (!lane.is_ok()) return lane.status();
+      (void)asynchronous(*lane.value(), run.value());
+      (void)reaches(*lane.value(), run.value());
+      if (Status status = stock(*lane.value()); !status.is_ok()) return status;
+    }
   }
   if (op.prepared) (void)blocks_of(op);
   return Status::ok();
@@ -490,6 +338,7 @@ size_t Copies::reap(Lane &lane) {
     Batch batch = std::move(lane.batches.front());
     lane.batches.pop_front();
     drop(lane, batch);
+    if (batch.list && reached.is_ok()) batch.list->settled = true;
     lane.backlog -= batch.bytes;
     --in_flight_;
     ++count;
@@ -536,12 +385,37 @@ uint64_t Copies::engine_piece() const { return endpoint_.settings().copy_engine_
 
 uint32_t Copies::ctas() const { return static_cast<uint32_t>(endpoint_.settings().copy_ctas); }
 
-Result<Copies::Lane *> Copies::lane_for(const Home &home, bool small) {
+// Whether what is left of the op, whose next run is `first`, is rather for a kernel.
+bool Copies::for_kernel(const Op &op, const Run &first) const {
+  return first.length < engine_piece() && op.count - op.cursor.element >= kernel_pieces;
+}
+
+Result<Copies::Lane *> Copies::lane_of(const Op &op, const Run &first) {
+  const PreparedBlocks *list = op.prepared ? op.prepared->blocks.get() : nullptr;
+  const bool small = (list ? op.prepared->total : op.total) <= small_transfer;
+  return for_kernel(op, first) ? list_lane(first.home, small, list) : lane_for(first.home, small);
+}
+
+// Large lists take turns between lanes: while the blocks of one run out, those of the next one begin.
+Result<Copies::Lane *> Copies::list_lane(const Home &home, bool small, const PreparedBlocks *list) {
+  auto least = lane_for(home, small);
+  // A list in the device's memory is first read in the order of the stream that wrote it.
+  if (small || (list && !list->settled)) return least;
+  for (uint32_t turn = 1; turn < list_lanes && least.is_ok(); ++turn) {
+    auto lane = lane_for(home, small, turn);
+    if (!lane.is_ok()) return lane;
+    if (lane.value()->backlog < least.value()->backlog) least = lane;
+  }
+  return least;
+}
+
+Result<Copies::Lane *> Copies::lane_for(const Home &home, bool small, uint32_t turn) {
   for (auto &lane : lanes_)
-    if (lane->home == home && lane->small == small) return lane.get();
+    if (lane->home == home && lane->small == small && lane->turn == turn) return lane.get();
   auto lane = std::make_unique<Lane>();
   lane->home = home;
   lane->small = small;
+  lane->turn = turn;
   auto stream = home.table->make_stream(home.device);
   if (!stream.is_ok()) return stream.status();
   lane->stream = stream.value();

@@ -37,6 +37,11 @@ class Copies {
   bool finish(uint64_t timeout);
 
  private:
+  // In flight on a stream: enough to keep any link at work between two rounds of progress, little enough that a transfer
+  // that is cancelled is quiet within milliseconds.
+  static constexpr uint64_t lane_bytes = 256 << 20;
+  static constexpr uint32_t list_lanes = 2;
+
   // Copies in order, on a stream of one device. Small transfers have a lane of their own, so that they never wait behind
   // large ones.
   struct Batch {
@@ -45,10 +50,12 @@ class Copies {
     void *event = nullptr;
     std::shared_ptr<Lease> lease;  // entered
     device::Block *room = nullptr;  // the list that its kernel reads
+    PreparedBlocks *list = nullptr;  // a prepared list that it reads
   };
   struct Lane {
     Home home;
     bool small = false;
+    uint32_t turn = 0;  // large lists have list_lanes of them
     void *stream = nullptr;
     std::unique_ptr<BlockRooms> rooms;  // if it had kernels when it was made
     std::map<uint32_t, bool> peers;     // devices whose plain memory the kernels reach, or not
@@ -77,7 +84,12 @@ class Copies {
     return run_of(op.element(cursor.element), cursor.offset);
   }
   Result<Run> run_of(const Segment &segment, uint64_t offset) const;
-  Result<Lane *> lane_for(const Home &home, bool small);
+  static void advance(const Op &op, Cursor *cursor, uint64_t length);
+  static Status enter(const std::shared_ptr<Lease> &lease);
+  bool for_kernel(const Op &op, const Run &first) const;
+  Result<Lane *> lane_of(const Op &op, const Run &first);
+  Result<Lane *> list_lane(const Home &home, bool small, const PreparedBlocks *list);
+  Result<Lane *> lane_for(const Home &home, bool small, uint32_t turn = 0);
   void close(Lane &lane);
   bool issue_by_processor(Op &op);
   Sliced copy_slice(Op &op, const Run &piece);
@@ -88,7 +100,7 @@ class Copies {
   Status by_engines_instead(Lane &lane, Batch *batch, const Status &why) const;
   Status submit_copies(Op &op, Lane &lane, Batch *batch);
   Status submit_blocks(Op &op, Lane &lane, Batch *batch);
-  Status submit_selected(Op &op, Lane &lane, const PreparedBlocks &list, Batch *batch);
+  Status submit_selected(Op &op, Lane &lane, PreparedBlocks &list, Batch *batch);
   Cursor write_blocks(const Op &op, Lane &lane, Batch *batch, size_t *count) const;
   static Cursor write_selected(const Op &op, const PreparedBlocks &list, Batch *batch, size_t *count);
   PreparedBlocks *blocks_of(Op &op);
