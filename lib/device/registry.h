@@ -3,6 +3,7 @@
 // Registry loads every runtime there is; identify() loads none. Immutable once made: any thread.
 #pragma once
 
+#include "base/text.h"
 #include "device/operations.h"
 
 #include <cstddef>
@@ -17,7 +18,7 @@ struct Device {
   const Operations *operations = nullptr;
   Info info;
 
-  std::string name() const { return operations->name + (":" + std::to_string(info.ordinal)); }
+  std::string name() const { return text("%s:%u", operations->name, info.ordinal); }
 };
 
 // What became of one kind of device. Each is built in; `loaded`: its runtime runs in this process; usable: it has shown

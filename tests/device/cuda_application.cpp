@@ -136,6 +136,12 @@ class CudaApplication : public Application {
     check(extra_.cuGraphDestroy(graph), "cuGraphDestroy");
     return ready;
   }
+  void abandon_capture(void *stream) override {
+    Graph graph = nullptr;
+    const Inside inside(*this, 0);
+    extra_.cuStreamEndCapture(static_cast<Stream>(stream), &graph);
+    if (graph != nullptr) extra_.cuGraphDestroy(graph);
+  }
   void replay(void *graph, void *stream) override {
     check(extra_.cuGraphLaunch(static_cast<GraphExec>(graph), static_cast<Stream>(stream)), "cuGraphLaunch");
   }

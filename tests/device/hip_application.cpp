@@ -115,6 +115,12 @@ class HipApplication : public Application {
     check(extra_.hipGraphDestroy(graph), "hipGraphDestroy");
     return ready;
   }
+  void abandon_capture(void *stream) override {
+    void *graph = nullptr;
+    extra_.hipStreamEndCapture(stream, &graph);
+    if (graph != nullptr) extra_.hipGraphDestroy(graph);
+    runtime_.hipGetLastError();
+  }
   void replay(void *graph, void *stream) override { check(extra_.hipGraphLaunch(graph, stream), "hipGraphLaunch"); }
   void drop(void *graph) override { check(extra_.hipGraphExecDestroy(graph), "hipGraphExecDestroy"); }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <utility>
 
 namespace rig {
 namespace {
@@ -13,6 +14,8 @@ struct Chosen {
   const Operations *table = nullptr;
   std::unique_ptr<Application> application;
   std::vector<Info> devices;
+  uint32_t captured_device = 0;
+  void *captured = nullptr;  // the stream of a capture that has not ended well
 };
 
 Chosen &chosen() {
@@ -74,6 +77,26 @@ Allocation identified(const void *address) {
 }
 
 bool known(const void *address) { return take(table().identify(address)).has_value(); }
+
+void begin_capture(const OwnStream &stream) {
+  application().begin_capture(stream.get());
+  chosen().captured_device = stream.device();
+  chosen().captured = stream.get();
+}
+
+void *end_capture(const OwnStream &stream) {
+  void *graph = application().end_capture(stream.get());
+  chosen().captured = nullptr;
+  return graph;
+}
+
+int drop_capture(void **) {
+  void *const stream = std::exchange(chosen().captured, nullptr);
+  if (stream == nullptr) return 0;
+  application().abandon_capture(stream);
+  (void)table().drop_stream(chosen().captured_device, stream).is_ok();  // the scenario has failed already
+  return 0;
+}
 
 void write_device(uint32_t device, void *to, const std::vector<std::byte> &bytes) {
   if (bytes.empty()) return;

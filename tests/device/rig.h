@@ -59,6 +59,12 @@ class OwnStream {
   void *stream_;
 };
 
+// Capture of a stream, and its end with something to replay. A scenario that fails in between skips destructors, and
+// its capture would forbid calls to all that come after it: whoever captures has drop_capture() as its tear-down.
+void begin_capture(const OwnStream &stream);
+void *end_capture(const OwnStream &stream);
+int drop_capture(void **);
+
 // Page-locked host memory.
 class HostMemory {
  public:

@@ -141,9 +141,9 @@ void copy_blocks__in_a_graph__copies_what_is_there_at_each_replay(void **) {
   const std::vector<std::byte> nothing(arena);
   const List list = make_list({9000, 16, 200}, to.bytes(), from.bytes(), nothing, nothing);
   const Posted posted(list.blocks);
-  application().begin_capture(stream.get());
+  begin_capture(stream);
   check(posted.run(stream, 0));
-  void *graph = application().end_capture(stream.get());
+  void *graph = end_capture(stream);
   for (int round = 0; round < 3; ++round) {
     const std::vector<std::byte> sent = noise(arena);
     std::vector<std::byte> expected(arena);
@@ -204,7 +204,7 @@ int run_blocks() {
       cmocka_unit_test(copy_blocks__lists_of_any_alignment__arrive_and_touch_nothing_else),
       cmocka_unit_test(copy_blocks__of_nothing__copies_nothing),
       cmocka_unit_test(copy_blocks__list_in_device_memory__is_taken),
-      cmocka_unit_test(copy_blocks__in_a_graph__copies_what_is_there_at_each_replay),
+      cmocka_unit_test_teardown(copy_blocks__in_a_graph__copies_what_is_there_at_each_replay, drop_capture),
       cmocka_unit_test(copy_selected__pairs_by_index__arrive_and_touch_nothing_else),
   };
   return cmocka_run_group_tests_name("device blocks", tests, open_devices, nullptr);

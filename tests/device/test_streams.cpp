@@ -81,12 +81,12 @@ void capture__words__are_replayed_with_the_graph(void **) {
   set(trigger, 0);
   set(done, 0);
   assert_false(take(table().capturing(stream.get())));
-  application().begin_capture(stream.get());
+  begin_capture(stream);
   assert_true(take(table().capturing(stream.get())));
   check(table().write_word(stream.get(), trigger, 1));
   check(table().wait_word(stream.get(), done, 1));
   check(table().write_word(stream.get(), done, 0));
-  void *graph = application().end_capture(stream.get());
+  void *graph = end_capture(stream);
   assert_false(take(table().capturing(stream.get())));
   assert_int_equal(get(trigger), 0);
   for (int round = 0; round < 100; ++round) {
@@ -126,11 +126,11 @@ void capture__while_every_slot_is_at_work__is_not_broken(void **) {
   set(&words.words()[0], 0);
   const uint32_t device = any_device();
   Status there;
-  application().begin_capture(stream.get());
+  begin_capture(stream);
   check(table().write_word(stream.get(), &words.words()[0], 3));
   std::thread([&] { there = work_elsewhere(device); }).join();
   const Status here = work_elsewhere(device);
-  void *graph = application().end_capture(stream.get());
+  void *graph = end_capture(stream);
   check(there);
   check(here);
   assert_int_equal(get(&words.words()[0]), 0);
@@ -194,8 +194,8 @@ int run_streams() {
       cmocka_unit_test(write_word__comes_after_the_bytes_copied_before_it),
       cmocka_unit_test(device_of__stream_of_each_device__is_it),
       cmocka_unit_test(device_of__default_stream__is_that_of_the_callers_context),
-      cmocka_unit_test(capture__words__are_replayed_with_the_graph),
-      cmocka_unit_test(capture__while_every_slot_is_at_work__is_not_broken),
+      cmocka_unit_test_teardown(capture__words__are_replayed_with_the_graph, drop_capture),
+      cmocka_unit_test_teardown(capture__while_every_slot_is_at_work__is_not_broken, drop_capture),
       cmocka_unit_test(context__of_the_caller__stays_as_it_was),
   };
   return cmocka_run_group_tests_name("device streams", tests, open_devices, nullptr);

@@ -99,9 +99,14 @@ bool knows_kernel(const std::string &name) { return name == blocks_name || name 
 bool looks_like_image(const void *image) {
   uint32_t word;
   memcpy(&word, image, sizeof word);
-  if (word == 0xba55ed50 || word == 0x466243b1 || word == 0x464c457f) return true;  // fatbin, its wrapper, ELF
+  if (word == 0xba55ed50 || word == 0x466243b1) return true;  // fatbin, its wrapper
   const char *text = static_cast<const char *>(image);
-  return strncmp(text, "//", 2) == 0 || strncmp(text, ".version", 8) == 0 || strncmp(text, "__CLANG_OFFLOAD", 15) == 0;
+  if (word == 0x464c457f) {  // ELF, of any vendor's machine
+    uint16_t machine;
+    memcpy(&machine, text + 18, sizeof machine);
+    return machine == 190;  // EM_CUDA
+  }
+  return strncmp(text, "//", 2) == 0 || strncmp(text, ".version", 8) == 0;
 }
 
 Code launch_kernel(Call &call, const std::shared_ptr<Stream> &stream, const std::string &name, const Launch &launch) {

@@ -65,18 +65,18 @@ int shown_type(const Found &found) {
 
 int hipMalloc(void **address, size_t length) {
   cuda::Pointer start = 0;
-  const int error = forward([&](const Driver &all) { return all.extra.cuMemAlloc_v2(&start, length); });
+  const int error = forward([&](const Driver &all) { return all.cuMemAlloc_v2(&start, length); });
   *address = address_of(start);
   return error;
 }
 
 int hipFree(void *address) {
-  return forward([=](const Driver &all) { return all.extra.cuMemFree_v2(pointer_of(address)); });
+  return forward([=](const Driver &all) { return all.cuMemFree_v2(pointer_of(address)); });
 }
 
 int hipMallocManaged(void **address, size_t length, unsigned flags) {
   cuda::Pointer start = 0;
-  const int error = forward([&](const Driver &all) { return all.extra.cuMemAllocManaged(&start, length, flags); });
+  const int error = forward([&](const Driver &all) { return all.cuMemAllocManaged(&start, length, flags); });
   *address = address_of(start);
   return error;
 }
@@ -87,24 +87,24 @@ int hipMemPoolCreate(void **pool, const hip::PoolProperties *properties) {
   wanted.handle_types = properties->handle_types;
   wanted.location = {properties->location.type, properties->location.id};
   return forward(
-      [&](const Driver &all) { return all.extra.cuMemPoolCreate(reinterpret_cast<cuda::Pool *>(pool), &wanted); });
+      [&](const Driver &all) { return all.cuMemPoolCreate(reinterpret_cast<cuda::Pool *>(pool), &wanted); });
 }
 
 int hipMemPoolDestroy(void *pool) {
-  return forward([=](const Driver &all) { return all.extra.cuMemPoolDestroy(static_cast<cuda::Pool>(pool)); });
+  return forward([=](const Driver &all) { return all.cuMemPoolDestroy(static_cast<cuda::Pool>(pool)); });
 }
 
 int hipMallocFromPoolAsync(void **address, size_t length, void *pool, void *stream) {
   cuda::Pointer start = 0;
   const int error = forward([&](const Driver &all) {
-    return all.extra.cuMemAllocFromPoolAsync(&start, length, static_cast<cuda::Pool>(pool), stream_of(stream));
+    return all.cuMemAllocFromPoolAsync(&start, length, static_cast<cuda::Pool>(pool), stream_of(stream));
   });
   *address = address_of(start);
   return error;
 }
 
 int hipFreeAsync(void *address, void *stream) {
-  return forward([=](const Driver &all) { return all.extra.cuMemFreeAsync(pointer_of(address), stream_of(stream)); });
+  return forward([=](const Driver &all) { return all.cuMemFreeAsync(pointer_of(address), stream_of(stream)); });
 }
 
 int hipHostMalloc(void **address, size_t length, unsigned flags) {

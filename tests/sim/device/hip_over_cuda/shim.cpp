@@ -31,6 +31,15 @@ State &state() {
 thread_local int thread_device = 0;
 thread_local int last_error = hip::success;
 
+// For the trace: the HIP function that this thread is in, and the error of the driver that was told of last.
+thread_local const char *called = "";
+thread_local int driver_error = 0;
+
+bool traces() {
+  static const char *const wanted = std::getenv("PIRN_SHIM_HIP_TRACE");
+  return wanted != nullptr && std::strcmp(wanted, "1") == 0;
+}
+
 std::vector<device::Symbol *> symbols(Driver &driver) {
   return {
       &driver.cuCtxSynchronize,
@@ -38,8 +47,6 @@ std::vector<device::Symbol *> symbols(Driver &driver) {
 #define REQUIRED(symbol, ...) &driver.symbol,
 #define OPTIONAL(symbol, ...) &driver.symbol,
 #include "../../../../providers/device/cuda_functions.inc"
-#undef REQUIRED
-#define REQUIRED(symbol, ...) &driver.extra.symbol,
 #include "../../../device/cuda_extra.inc"
 #undef REQUIRED
 #undef OPTIONAL
@@ -106,7 +113,18 @@ int translated(int error) {
 
 }  // namespace
 
-int start() {
+int noted(const char *function, int error) {
+  if (error == 0 || error == hip::error_not_ready || !traces()) return error;
+  const char *name = nullptr;
+  driver().cuGetErrorName(error, &name);
+  std::fprintf(stderr, "pirn-hip-shim: %s: %s gave %d %s\n", called, function, error, name != nullptr ? name : "");
+  driver_error = error;
+  return error;
+}
+
+int start(const char *function) {
+  called = function;
+  driver_error = 0;
   State &state = shim::state();
   std::call_once(state.once, [&state] { open_driver(state); });
   return state.error;
@@ -137,16 +155,20 @@ cuda::Context context_of(int device) {
   return context;
 }
 
-int bind() {
-  const int started = start();
+int bind(const char *function) {
+  const int started = start(function);
   if (started != hip::success) return started;
   const cuda::Context context = context_of(thread_device);
-  return context == nullptr ? 201 : driver().extra.cuCtxSetCurrent(context);
+  return context == nullptr ? 201 : driver().cuCtxSetCurrent(context);
 }
 
-int told(int error) {
+int told(int error, const char *function) {
   if (error == hip::success) return error;
   last_error = translated(error);
+  if (error != driver_error && error != hip::error_not_ready && traces()) {
+    std::fprintf(stderr, "pirn-hip-shim: %s: %d %s by the shim itself\n", function, error, hipGetErrorName(error));
+  }
+  driver_error = 0;
   return last_error;
 }
 

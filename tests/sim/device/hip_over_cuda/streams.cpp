@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Streams, events, copies, captures, modules.
+// Streams, events, copies, captures.
 #include "shim.h"
 
 namespace pirn::shim {
@@ -7,6 +7,19 @@ namespace {
 
 // Before waits_on_host_words_since: only memory of hipMallocSignalMemory, of which there is none here.
 bool refuses_words() { return shown_version() < hip::waits_on_host_words_since; }
+
+// Forwards with the stream's context current, as the CUDA table calls for words: HIP goes by the stream, whatever device
+// the thread is on.
+template <typename Call>
+int forward_on(void *stream, Call call, const char *function = __builtin_FUNCTION()) {
+  const auto there = [&](const Driver &all) -> int {
+    cuda::Context context = nullptr;
+    int error = all.cuStreamGetCtx(stream_of(stream), &context);
+    if (error == 0) error = all.cuCtxSetCurrent(context);
+    return error != 0 ? error : call(all);
+  };
+  return forward(there, function);
+}
 
 }  // namespace
 
@@ -36,38 +49,38 @@ int hipStreamGetDevice(void *stream, int *device) {
 }
 
 int hipStreamSynchronize(void *stream) {
-  return forward([=](const Driver &all) { return all.extra.cuStreamSynchronize(stream_of(stream)); });
+  return forward([=](const Driver &all) { return all.cuStreamSynchronize(stream_of(stream)); });
 }
 
 int hipStreamBeginCapture(void *stream, int mode) {
-  return forward([=](const Driver &all) { return all.extra.cuStreamBeginCapture_v2(stream_of(stream), mode); });
+  return forward([=](const Driver &all) { return all.cuStreamBeginCapture_v2(stream_of(stream), mode); });
 }
 
 int hipStreamEndCapture(void *stream, void **graph) {
   return forward([=](const Driver &all) {
-    return all.extra.cuStreamEndCapture(stream_of(stream), reinterpret_cast<cuda::Graph *>(graph));
+    return all.cuStreamEndCapture(stream_of(stream), reinterpret_cast<cuda::Graph *>(graph));
   });
 }
 
 int hipGraphInstantiate(void **executable, void *graph, void **, char *, size_t) {
   return forward([=](const Driver &all) {
-    return all.extra.cuGraphInstantiateWithFlags(reinterpret_cast<cuda::GraphExec *>(executable),
+    return all.cuGraphInstantiateWithFlags(reinterpret_cast<cuda::GraphExec *>(executable),
                                                  static_cast<cuda::Graph>(graph), 0);
   });
 }
 
 int hipGraphLaunch(void *executable, void *stream) {
   return forward([=](const Driver &all) {
-    return all.extra.cuGraphLaunch(static_cast<cuda::GraphExec>(executable), stream_of(stream));
+    return all.cuGraphLaunch(static_cast<cuda::GraphExec>(executable), stream_of(stream));
   });
 }
 
 int hipGraphExecDestroy(void *executable) {
-  return forward([=](const Driver &all) { return all.extra.cuGraphExecDestroy(static_cast<cuda::GraphExec>(executable)); });
+  return forward([=](const Driver &all) { return all.cuGraphExecDestroy(static_cast<cuda::GraphExec>(executable)); });
 }
 
 int hipGraphDestroy(void *graph) {
-  return forward([=](const Driver &all) { return all.extra.cuGraphDestroy(static_cast<cuda::Graph>(graph)); });
+  return forward([=](const Driver &all) { return all.cuGraphDestroy(static_cast<cuda::Graph>(graph)); });
 }
 
 int hipStreamIsCapturing(void *stream, int *status) {
@@ -82,14 +95,14 @@ int hipStreamWaitValue64(void *stream, void *word, uint64_t value, unsigned flag
   if (refuses_words() || flags != hip::wait_greater_or_equal || mask != UINT64_MAX) {
     return told(hip::error_invalid_value);
   }
-  return forward([=](const Driver &all) -> int {
+  return forward_on(stream, [=](const Driver &all) -> int {
     if (!all.cuStreamWaitValue64_v2) return hip::error_not_supported;
     return all.cuStreamWaitValue64_v2(stream_of(stream), pointer_of(word), value, cuda::wait_geq);
   });
 }
 
 int hipStreamWriteValue64(void *stream, void *word, uint64_t value, unsigned flags) {
-  return forward([=](const Driver &all) -> int {
+  return forward_on(stream, [=](const Driver &all) -> int {
     if (!all.cuStreamWriteValue64_v2) return hip::error_not_supported;
     return all.cuStreamWriteValue64_v2(stream_of(stream), pointer_of(word), value, flags);
   });
@@ -127,27 +140,6 @@ int hipMemcpy(void *to, const void *from, size_t length, int) {
 
 int hipDeviceSynchronize() {
   return forward([](const Driver &all) { return all.cuCtxSynchronize(); });
-}
-
-int hipModuleLoadData(void **module, const void *image) {
-  return forward(
-      [=](const Driver &all) { return all.cuModuleLoadData(reinterpret_cast<cuda::Module *>(module), image); });
-}
-
-int hipModuleGetFunction(void **function, void *module, const char *name) {
-  return forward([=](const Driver &all) {
-    return all.cuModuleGetFunction(reinterpret_cast<cuda::Function *>(function), static_cast<cuda::Module>(module),
-                                   name);
-  });
-}
-
-int hipModuleLaunchKernel(void *function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
-                          unsigned block_y, unsigned block_z, unsigned shared, void *stream, void **parameters,
-                          void **extra) {
-  return forward([=](const Driver &all) {
-    return all.cuLaunchKernel(static_cast<cuda::Function>(function), grid_x, grid_y, grid_z, block_x, block_y, block_z,
-                              shared, stream_of(stream), parameters, extra);
-  });
 }
 
 }  // namespace pirn::shim
