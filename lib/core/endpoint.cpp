@@ -193,8 +193,9 @@ size_t Endpoint::progress() {
     last_tick_ = now;
     tick();
   }
-  if (engine_.waiting()) engine_.pump();
   events += copies_.progress();
+  // What room has come up is for those who wait, before anybody can post more.
+  if (engine_.waiting()) engine_.pump();
   if (triggers_.any()) events += triggers_.progress();
   if (staging_.active()) events += staging_.progress();
   if (control_.talking()) control_.flush();

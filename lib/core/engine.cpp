@@ -51,21 +51,42 @@ void Engine::enqueue(Op &op) {
   if (!peer.pending_peer_link.linked()) pending_peers_.push_back(peer);
 }
 
+// Whoever was served and waits on goes behind the others: they have a turn first when there is room again.
 void Engine::pump() {
   pending_peers_.each([this](Peer &peer) {
-    while (Op *op = peer.pending_first.front()) {
-      if (!issue(*op)) return;
-      op->pending_link.unlink();
-    }
-    while (Op *op = peer.pending.front()) {
-      bool handed_over = issue(*op);
-      op->pending_link.unlink();
-      if (handed_over) continue;
-      peer.pending.push_back(*op);  // the next round begins with another one
-      return;
-    }
+    const bool served = serve(peer);
+    const bool waits = !peer.pending_first.empty() || !peer.pending.empty();
+    if (waits && !served) return;
     peer.pending_peer_link.unlink();
+    if (waits) served_peers_.push_back(peer);
   });
+  while (Peer *peer = served_peers_.pop_front()) pending_peers_.push_back(*peer);
+}
+
+// Hands over what the peer waits for, as far as there is room. Whether any of it was.
+bool Engine::serve(Peer &peer) {
+  bool served = false;
+  while (Op *op = peer.pending_first.front()) {
+    if (!issue(*op, &served)) return served;
+    op->pending_link.unlink();
+  }
+  while (Op *op = peer.pending.front()) {
+    const bool handed_over = issue(*op, &served);
+    op->pending_link.unlink();
+    if (handed_over) continue;
+    peer.pending.push_back(*op);  // the next round begins with another one
+    break;
+  }
+  return served;
+}
+
+bool Engine::issue(Op &op, bool *served) {
+  const Cursor from = op.cursor;
+  const uint32_t outstanding = op.outstanding;
+  const bool handed_over = issue(op);
+  if (handed_over || op.outstanding != outstanding || op.cursor.element != from.element || op.cursor.offset != from.offset)
+    *served = true;
+  return handed_over;
 }
 
 void Engine::wake(Peer &peer) {

@@ -39,7 +39,7 @@ class Engine {
   void reset_rail(RailSlot &rail);
 
   bool busy() const { return !active_.empty(); }
-  bool waiting() const { return !pending_peers_.empty(); }
+  bool waiting() const { return !pending_peers_.empty() || !served_peers_.empty(); }
   // No other transfer that is not small waits to be handed over.
   bool only_large(const Op &op) const;
   uint64_t earliest_deadline() const { return earliest_; }
@@ -60,6 +60,8 @@ class Engine {
   bool may_issue(const Op &op, const Peer &peer) const;
   bool stranded(Op &op);
   bool issue(Op &op);  // true: nothing is left to hand over (or the op has ended)
+  bool issue(Op &op, bool *served);  // the same; sets it if anything was handed over
+  bool serve(Peer &peer);
   Step issue_one(Op &op);
   Step issue_on(Op &op, size_t path);
   pirn_status reach(const Segment &segment, const Path &path);
@@ -78,6 +80,7 @@ class Engine {
   List<Op, &Op::active_link> active_;
   List<Op, &Op::draining_link> draining_;
   List<Peer, &Peer::pending_peer_link> pending_peers_;
+  List<Peer, &Peer::pending_peer_link> served_peers_;  // within pump()
   uint64_t earliest_ = UINT64_MAX;  // no active op expires before this
 };
 

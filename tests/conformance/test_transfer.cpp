@@ -337,6 +337,48 @@ void poll__nothing_queued__returns_none_at_its_deadline(void **state) {
   assert_in_range(clock_now() - start, 90 * ms, at_most(1000 * ms));
 }
 
+// Whoever's transfer ends has another one posted at once, so that one peer always asks for more than there is room for.
+void writes__one_peer_never_lets_up__the_other_has_its_turn(void **state) {
+  constexpr uint64_t room = 8 << 20, window = 40, most = 8 * window, bound_for_other = window;
+  Pair &pair = pair_of(state);
+  pirn_peer *const peer = pair.start();
+  Target &greedy = pair.target(), &modest = pair.spawn();
+  modest.open();
+  pirn_peer *const other = pair.connect(modest);
+  const Remote remotes[] = {pair.remote(greedy, peer, room, 1), pair.remote(modest, other, room, 1)};
+  const Memory &mine = pair.memory(room, 2);
+  pirn_transfer_params params = params_with(at_most(60 * second));
+  params.flags = PIRN_TRANSFER_QUEUED;
+  pirn_transfer id = 0;
+  auto post = [&](uint64_t to) {
+    params.user_data = to;
+    EXPECT_OK(pirn_write(mine.region, 0, remotes[to].window, 0, room, &params, &id));
+  };
+
+  uint64_t ended[2] = {0, 0}, in_flight = window, meanwhile = 0;
+  for (uint64_t i = 0; i < window; ++i) post(0);
+  post(1);
+  while (in_flight > 0 || ended[1] == 0) {
+    pirn_result result = empty_result();
+    uint64_t n = 0;
+    EXPECT_OK(pirn_endpoint_poll(pair.endpoint(), at_most(60 * second), &result, sizeof result, 1, &n));
+    assert_int_equal(n, 1);
+    assert_int_equal(result.status, PIRN_OK);
+    ++ended[result.user_data];
+    if (result.user_data == 1) {
+      meanwhile = ended[0];
+    } else if (ended[1] == 0 && ended[0] < most) {
+      post(0);
+    } else {
+      --in_flight;
+    }
+  }
+
+  assert_true(meanwhile <= window + bound_for_other);
+  EXPECT_MATCH(greedy.check(remotes[0].buffer, 0, room, 2));
+  EXPECT_MATCH(modest.check(remotes[1].buffer, 0, room, 2));
+}
+
 }  // namespace
 
 int main(int argc, char **argv) {
@@ -367,5 +409,6 @@ int main(int argc, char **argv) {
                  CASE(peer_info__after_transfers__counts_bytes),
                  CASE(queued__many_transfers__each_result_comes_once_and_fd_tells),
                  CASE(poll__nothing_queued__returns_none_at_its_deadline),
+                 CASE(writes__one_peer_never_lets_up__the_other_has_its_turn),
              });
 }
