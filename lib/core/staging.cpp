@@ -297,7 +297,6 @@ void Staging::ended(Peer &peer) {
 }
 
 size_t Staging::progress() {
-  copies_.progress();
   size_t events = loans_.progress();
   for (size_t i = 0; i < active_.size(); ++i)
     if (step(*active_[i])) ++events;

@@ -124,83 +124,69 @@ Status SlotCopies::make_ready(const Home &device, bool to_device, size_t most) {
   return lane.rooms ? lane.rooms->make_all() : Status::ok();
 }
 
-Status SlotCopies::submit(Lane &lane, std::span<const device::Block> blocks, End *end) {
+Status SlotCopies::submit(Lane &lane, std::span<const device::Block> blocks, Mark *mark) {
   const device::Operations &table = *lane.home.table;
   if (lane.rooms && kernels_.work(lane.home) && blocks.size() >= kernel_pieces && blocks.size() <= BlockRooms::blocks) {
     auto room = lane.rooms->take();
     if (!room.is_ok()) return room.status();
-    end->room = room.value();
+    mark->room = room.value();
   }
   Status status;
-  if (end->room) {
-    std::copy(blocks.begin(), blocks.end(), end->room);
-    device::chain({end->room, blocks.size()});
-    status = table.copy_blocks(lane.home.device, lane.stream, end->room, blocks.size(), 0);
+  if (mark->room) {
+    std::copy(blocks.begin(), blocks.end(), mark->room);
+    device::chain({mark->room, blocks.size()});
+    status = table.copy_blocks(lane.home.device, lane.stream, mark->room, blocks.size(), 0);
     if (!status.is_ok()) {
-      device::Block *room = std::exchange(end->room, nullptr);
+      device::Block *room = std::exchange(mark->room, nullptr);
       status = kernels_.refused(lane.home, lane.stream, status);
       if (status.is_ok()) lane.rooms->give_back(room);  // else a kernel may read it still: it is lost
     }
   }
-  if (!end->room) {
+  if (!mark->room) {
     for (const device::Block &block : blocks)
       if (status.is_ok()) status = table.copy(lane.home.device, lane.stream, block.to, block.from, block.length);
   }
-  if (status.is_ok()) status = table.record(lane.home.device, end->event, lane.stream);
+  if (status.is_ok()) status = table.record(lane.home.device, mark->event, lane.stream);
   // Without a mark the end of what was submitted cannot be seen: wait for it here, once.
   if (!status.is_ok()) (void)table.finish(lane.home.device, lane.stream, ns_per_s);
   return status;
 }
 
 Result<SlotCopies::Mark> SlotCopies::start(const Home &device, bool to_device, std::span<const device::Block> blocks) {
-  auto found = lane_for(device, to_device);
-  if (!found.is_ok()) return found.status();
-  Lane &lane = *found.value();
-  End end;
-  if (lane.events.empty()) {
+  auto lane = lane_for(device, to_device);
+  if (!lane.is_ok()) return lane.status();
+  Mark mark;
+  mark.lane = lane.value();
+  if (mark.lane->events.empty()) {
     auto made = device.table->make_event(device.device);
     if (!made.is_ok()) return made.status();
-    end.event = made.value();
-    ++lane.made;
+    mark.event = made.value();
+    ++mark.lane->made;
   } else {
-    end.event = lane.events.back();
-    lane.events.pop_back();
+    mark.event = mark.lane->events.back();
+    mark.lane->events.pop_back();
   }
-  Status status = submit(lane, blocks, &end);
+  Status status = submit(*mark.lane, blocks, &mark);
   if (!status.is_ok()) {
-    take_back(lane, end);
+    take_back(mark);
     return status;
   }
   ++in_flight_;
-  return Mark{&lane, lane.ends.insert(lane.ends.end(), std::move(end))};
+  return mark;
 }
 
-void SlotCopies::take_back(Lane &lane, const End &end) {
-  lane.events.push_back(end.event);
-  if (end.room) lane.rooms->give_back(end.room);
-}
-
-// A question costs a call of the driver: what lies behind an end that is not reached is not asked for.
-void SlotCopies::progress() {
-  for (auto &lane : lanes_) {
-    for (End &end : lane->ends) {
-      if (end.over) continue;
-      auto reached = lane->home.table->reached(lane->home.device, end.event);
-      if (reached.is_ok() && !reached.value()) break;
-      end.over = true;
-      end.status = reached.status();
-    }
-  }
+void SlotCopies::take_back(const Mark &mark) {
+  mark.lane->events.push_back(mark.event);
+  if (mark.room) mark.lane->rooms->give_back(mark.room);
 }
 
 Result<bool> SlotCopies::done(const Mark &mark) {
-  if (!mark.end->over) return false;
-  const End end = *mark.end;
-  take_back(*mark.lane, end);
-  mark.lane->ends.erase(mark.end);
+  const Home &home = mark.lane->home;
+  auto reached = home.table->reached(home.device, mark.event);
+  if (reached.is_ok() && !reached.value()) return false;
+  take_back(mark);
   --in_flight_;
-  if (!end.status.is_ok()) return end.status;
-  return true;
+  return reached;
 }
 
 void SlotCopies::wait(uint64_t timeout) {

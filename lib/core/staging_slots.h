@@ -11,7 +11,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <list>
 #include <memory>
 #include <span>
 #include <vector>
@@ -64,18 +63,13 @@ class Rings {
 
 class SlotCopies {
   struct Lane;
-  // The end of some copies in the order of a stream.
-  struct End {
-    void *event = nullptr;
-    device::Block *room = nullptr;  // the list that a kernel reads
-    bool over = false;
-    Status status;
-  };
 
  public:
+  // The end of some copies in the order of a stream.
   struct Mark {
     Lane *lane = nullptr;
-    std::list<End>::iterator end;
+    void *event = nullptr;
+    device::Block *room = nullptr;  // the list that a kernel reads
   };
 
   explicit SlotCopies(Kernels &kernels) : kernels_(kernels) {}
@@ -90,8 +84,6 @@ class SlotCopies {
   // device. On
   // error nothing of it is under way any more.
   Result<Mark> start(const Home &device, bool to_device, std::span<const device::Block> blocks);
-  // Asks the devices how far they are: as of then done() tells.
-  void progress();
   // True, or an error of the device: they are over, and the mark is used up.
   Result<bool> done(const Mark &mark);
   size_t in_flight() const { return in_flight_; }
@@ -103,15 +95,14 @@ class SlotCopies {
     Home home;
     bool to_device = false;
     void *stream = nullptr;
-    std::list<End> ends;  // in the order of the stream
     std::vector<void *> events;
     size_t made = 0;  // events
     std::unique_ptr<BlockRooms> rooms;  // with kernels
   };
 
   Result<Lane *> lane_for(const Home &home, bool to_device);
-  Status submit(Lane &lane, std::span<const device::Block> blocks, End *end);
-  static void take_back(Lane &lane, const End &end);
+  Status submit(Lane &lane, std::span<const device::Block> blocks, Mark *mark);
+  static void take_back(const Mark &mark);
 
   Kernels &kernels_;
   std::vector<std::unique_ptr<Lane>> lanes_;
