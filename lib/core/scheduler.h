@@ -53,7 +53,9 @@ inline uint64_t piece_size(uint64_t total, size_t rails, uint64_t chunk) {
 // Bytes in flight beyond which a rail takes no more pieces of a large transfer: enough to keep it at work between two
 // rounds of progress (a 400 Gb/s link needs 40 us for 2 MiB), and little enough that what comes later is not far behind.
 // A piece of any size finds room at the same backlog, or small ones would leave large ones none.
-inline uint64_t backlog_limit(uint64_t piece, uint64_t chunk) { return piece + std::max<uint64_t>(chunk, 2 << 20); }
+inline uint64_t backlog_limit(uint64_t piece, uint64_t chunk) {
+  return std::max<uint64_t>(2 * chunk, 2 << 20) - chunk + piece;
+}
 
 // The same over several rails, when `left` bytes wait to be handed over and nothing large waits behind them: towards the
 // end it shrinks, so that a rail that is slower than it says does not end long after the others.
