@@ -222,7 +222,7 @@ bool Copies::issue_by_processor(Op &op) {
 Status Copies::fill(Op &op, Lane &lane, const Run &first) {
   Batch batch;
   batch.op = &op;
-  if (for_kernel(op, first) && lane.rooms && endpoint_.kernels().work(lane.home) && reaches(lane, first)) {
+  if (for_kernel(op, lane, first)) {
     auto room = lane.rooms->take();
     if (!room.is_ok()) return room.status();
     if (!room.value()) return fail(PIRN_ERR_AGAIN, "all lists of blocks are in use");
@@ -310,7 +310,7 @@ Status Copies::make_ready(Op &op) {
     auto run = run_of(op.element(i), 0);
     if (!run.is_ok()) return run.status();
     if (!run.value().home.table) continue;
-    for (uint32_t turn = 0; turn < (small || op.count < kernel_pieces ? 1 : list_lanes); ++turn) {
+    for (uint32_t turn = 0; turn < (small ? 1 : list_lanes); ++turn) {
       auto lane = lane_for(run.value().home, small, turn);
       if (!lane.is_ok()) return lane.status();
       (void)asynchronous(*lane.value(), run.value());
@@ -348,7 +348,7 @@ size_t Copies::reap(Lane &lane) {
 }
 
 size_t Copies::progress() {
-  size_t count = std::exchange(slices_, 0);
+  size_t count = 0;
   for (auto &lane : lanes_) count += reap(*lane);
   return count;
 }
@@ -385,26 +385,30 @@ uint64_t Copies::engine_piece() const { return endpoint_.settings().copy_engine_
 
 uint32_t Copies::ctas() const { return static_cast<uint32_t>(endpoint_.settings().copy_ctas); }
 
-// Whether what is left of the op, whose next run is `first`, is rather for a kernel.
-bool Copies::for_kernel(const Op &op, const Run &first) const {
-  return first.length < engine_piece() && op.count - op.cursor.element >= kernel_pieces;
+// Whether what is left of the op, whose next run is `first`, is rather for a kernel, and one can take it.
+bool Copies::for_kernel(const Op &op, Lane &lane, const Run &first) const {
+  return first.length < engine_piece() && op.count - op.cursor.element >= kernel_pieces && lane.rooms &&
+         endpoint_.kernels().work(lane.home) && reaches(lane, first);
 }
 
 Result<Copies::Lane *> Copies::lane_of(const Op &op, const Run &first) {
   const PreparedBlocks *list = op.prepared ? op.prepared->blocks.get() : nullptr;
   const bool small = (list ? op.prepared->total : op.total) <= small_transfer;
-  return for_kernel(op, first) ? list_lane(first.home, small, list) : lane_for(first.home, small);
+  auto lane = lane_for(first.home, small);
+  return lane.is_ok() && for_kernel(op, *lane.value(), first) ? list_lane(first.home, small, list) : lane;
 }
 
 // Large lists take turns between lanes: while the blocks of one run out, those of the next one begin.
 Result<Copies::Lane *> Copies::list_lane(const Home &home, bool small, const PreparedBlocks *list) {
   auto least = lane_for(home, small);
-  // A list in the device's memory is first read in the order of the stream that wrote it.
-  if (small || (list && !list->settled)) return least;
+  // A list in the device's memory is first read in the order of the stream that wrote it. Where thread blocks are counted
+  // two kernels would have twice as many.
+  if (small || ctas() > 0 || (list && !list->settled)) return least;
   for (uint32_t turn = 1; turn < list_lanes && least.is_ok(); ++turn) {
     auto lane = lane_for(home, small, turn);
-    if (!lane.is_ok()) return lane;
-    if (lane.value()->backlog < least.value()->backlog) least = lane;
+    if (!lane.is_ok()) break;  // one does as well
+    const bool room = has_room(*lane.value()), had_room = has_room(*least.value());
+    if (room && (!had_room || lane.value()->backlog < least.value()->backlog)) least = lane;
   }
   return least;
 }

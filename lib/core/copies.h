@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace pirn::core {
@@ -32,13 +33,14 @@ class Copies {
   // Makes all that a post of this list will need of devices but the copies.
   Status make_ready(Op &op);
   size_t progress();  // how much has completed
+  size_t slices() { return std::exchange(slices_, 0); }  // that the processor copied since the last call
   bool busy() const { return in_flight_ > 0; }
   // Waits until no copy is in flight, at most `timeout` ns. For closing.
   bool finish(uint64_t timeout);
 
  private:
   // In flight on a stream: enough to keep any link at work between two rounds of progress, little enough that a transfer
-  // that is cancelled is quiet within milliseconds.
+  // that is cancelled is quiet within milliseconds. Lists have two.
   static constexpr uint64_t lane_bytes = 256 << 20;
   static constexpr uint32_t list_lanes = 2;
 
@@ -86,7 +88,7 @@ class Copies {
   Result<Run> run_of(const Segment &segment, uint64_t offset) const;
   static void advance(const Op &op, Cursor *cursor, uint64_t length);
   static Status enter(const std::shared_ptr<Lease> &lease);
-  bool for_kernel(const Op &op, const Run &first) const;
+  bool for_kernel(const Op &op, Lane &lane, const Run &first) const;
   Result<Lane *> lane_of(const Op &op, const Run &first);
   Result<Lane *> list_lane(const Home &home, bool small, const PreparedBlocks *list);
   Result<Lane *> lane_for(const Home &home, bool small, uint32_t turn = 0);
@@ -118,7 +120,7 @@ class Copies {
   Endpoint &endpoint_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   size_t in_flight_ = 0;  // batches
-  size_t slices_ = 0;     // that the processor copied in this round
+  size_t slices_ = 0;
 };
 
 }  // namespace pirn::core

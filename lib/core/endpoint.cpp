@@ -196,6 +196,7 @@ size_t Endpoint::progress() {
   events += copies_.progress();
   // What room has come up is for those who wait, before anybody can post more.
   if (engine_.waiting()) engine_.pump();
+  events += copies_.slices();
   if (triggers_.any()) events += triggers_.progress();
   if (staging_.active()) events += staging_.progress();
   if (control_.talking()) control_.flush();

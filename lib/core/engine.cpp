@@ -40,6 +40,7 @@ void Engine::start(Op &op) {
   }
   op.piece_bytes = piece_size(op.total, peer.pairs, endpoint_.settings().chunk_size);
   bool waits = !peer.pending_first.empty() || (op.total > small_transfer && !peer.pending.empty());
+  in_turn_ = false;
   if (waits || !issue(op)) enqueue(op);
 }
 
@@ -65,7 +66,7 @@ void Engine::pump() {
 
 // Hands over what the peer waits for, as far as there is room. Whether any of it was.
 bool Engine::serve(Peer &peer) {
-  bool served = false;
+  bool served = in_turn_ = false;
   while (Op *op = peer.pending_first.front()) {
     if (!issue(*op, &served)) return served;
     op->pending_link.unlink();
@@ -175,8 +176,8 @@ bool Engine::decide(Op &op) {
 }
 
 bool Engine::only_large(const Op &op) const {
-  return !pending_peers_.any(
-      [&](const Peer &peer) { return peer.pending.any([&](const Op &other) { return &other != &op; }); });
+  const auto has_other = [&](const Peer &peer) { return peer.pending.any([&](const Op &other) { return &other != &op; }); };
+  return !pending_peers_.any(has_other) && !served_peers_.any(has_other);
 }
 
 // Whether both ends of the segment can be used by this path. PIRN_IN_PROGRESS: the window is not confirmed yet; AGAIN: not
@@ -238,7 +239,7 @@ Engine::Step Engine::issue_one(Op &op) {
   Peer &peer = *op.peer;
   uint64_t refused = 0, unready = 0;
   for (;;) {
-    size_t path = endpoint_.paths().choose(peer, op, refused | unready);
+    size_t path = endpoint_.paths().choose(peer, op, refused | unready, !in_turn_);
     if (path == Paths::none) break;
     Step step = issue_on(op, path);
     if (step != Step::refused && step != Step::unready) return step;
@@ -291,6 +292,7 @@ Engine::Step Engine::issue_on(Op &op, size_t index) {
     piece_failed(op, {range.start, parts.bytes}, index, error, 0, "");
     return op.phase == OpPhase::moving ? Step::wait : Step::ended;
   }
+  in_turn_ = true;
   if (path.outstanding++ == 0) path.moved_at = coarse_ns();
   path.backlog += parts.bytes;
   ++op.outstanding;

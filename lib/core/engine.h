@@ -81,6 +81,7 @@ class Engine {
   List<Op, &Op::draining_link> draining_;
   List<Peer, &Peer::pending_peer_link> pending_peers_;
   List<Peer, &Peer::pending_peer_link> served_peers_;  // within pump()
+  bool in_turn_ = false;  // a piece was posted since a peer's turn began
   uint64_t earliest_ = UINT64_MAX;  // no active op expires before this
 };
 

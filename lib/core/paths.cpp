@@ -121,11 +121,12 @@ size_t Paths::in_use_besides(const Peer &peer, size_t path) const {
   return count;
 }
 
-size_t Paths::choose(const Peer &peer, const Op &op, uint64_t refused) const {
+size_t Paths::choose(const Peer &peer, const Op &op, uint64_t refused, bool first) const {
   const bool small = op.total <= small_transfer;
   const uint64_t bytes = std::min(op.total, op.piece_bytes);
   const size_t count = peer.paths.size();
-  uint64_t limit = backlog_limit(op.piece_bytes, endpoint_.settings().chunk_size), fastest = 0;
+  const uint64_t chunk = endpoint_.settings().chunk_size;
+  uint64_t limit = first ? first_backlog_limit(bytes, chunk) : backlog_limit(op.piece_bytes), fastest = 0;
   auto takes = [&](const Path &path) {
     const RailSlot &rail = *endpoint_.rails()[path.local];
     return path.unannounced == 0 && rail.takes(path.outstanding) &&

@@ -34,7 +34,7 @@ class Paths {
   void address_changed(Peer &peer, const wire::AddressChange &change);
   static size_t pairs(const Peer &peer);  // paths that are no detours
   // The path for the next piece of `op`, or none. `refused` has a bit for each path that takes nothing now.
-  size_t choose(const Peer &peer, const Op &op, uint64_t refused) const;
+  size_t choose(const Peer &peer, const Op &op, uint64_t refused, bool first) const;
   // The path for control frames: one in use, and after next_control() another one, if there is one: perhaps by a spare.
   size_t control(const Peer &peer) const;
   void next_control(Peer &peer);

@@ -52,15 +52,16 @@ inline uint64_t piece_size(uint64_t total, size_t rails, uint64_t chunk) {
 
 // Bytes in flight beyond which a rail takes no more pieces of a large transfer: enough to keep it at work between two
 // rounds of progress (a 400 Gb/s link needs 40 us for 2 MiB), and little enough that what comes later is not far behind.
-// A piece of any size finds room at the same backlog, or small ones would leave large ones none.
-inline uint64_t backlog_limit(uint64_t piece, uint64_t chunk) {
-  return std::max<uint64_t>(2 * chunk, 2 << 20) - chunk + piece;
-}
+inline uint64_t backlog_limit(uint64_t piece) { return std::max<uint64_t>(2 * piece, 2 << 20); }
+
+// For the first piece of a peer's turn: one of any size finds room at the same backlog as a whole chunk, or small ones would
+// leave large ones none.
+inline uint64_t first_backlog_limit(uint64_t piece, uint64_t chunk) { return backlog_limit(chunk) - chunk + piece; }
 
 // The same over several rails, when `left` bytes wait to be handed over and nothing large waits behind them: towards the
 // end it shrinks, so that a rail that is slower than it says does not end long after the others.
 inline uint64_t last_backlog_limit(uint64_t piece, uint64_t left, size_t rails) {
-  return std::clamp(left / rails, std::max(2 * piece, 2 * common_stripe), std::max<uint64_t>(2 * piece, 2 << 20));
+  return std::clamp(left / rails, std::max(2 * piece, 2 * common_stripe), backlog_limit(piece));
 }
 
 // Whether a rail of that backlog takes `bytes` more. `limit` is for the fastest of the rails; slower ones get their share.

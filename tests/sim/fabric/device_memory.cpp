@@ -4,11 +4,13 @@
 #include "sim.h"
 
 #include <dlfcn.h>
+#include <link.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <iterator>
 
@@ -21,6 +23,18 @@ constexpr uint64_t for_a_nic = 0x7069726e;  // a flag of the fake driver's own
 constexpr int memory_type = 2, synchronous_copies = 6, device_ordinal = 9, has_legacy_handle = 10;
 constexpr int type_device = 2;
 
+// How many libraries were loaded so far: to ask for one by its name, in vain, costs the loader a search of the file system.
+unsigned long long loads() {
+  unsigned long long count = 0;
+  dl_iterate_phdr(
+      [](dl_phdr_info *info, size_t, void *out) {
+        *static_cast<unsigned long long *>(out) = info->dlpi_adds;
+        return 1;
+      },
+      &count);
+  return count;
+}
+
 // A kind of device memory, and the fake runtime that tells of it. The fake HIP runtime has the fake CUDA driver inside, and
 // shows its symbols, too.
 struct Driver {
@@ -31,9 +45,14 @@ struct Driver {
   int (*attribute)(void *, int, Pointer) = nullptr;                         // cuPointerGetAttribute
   int (*export_range)(void *, Pointer, size_t, int, unsigned long long) = nullptr;  // cuMemGetHandleForAddressRange
 
+  std::atomic<unsigned long long> asked = 0;  // loads() when the library was looked for last
+
   // The library is loaded at any time, and never unloaded.
   bool here() {
-    void *loaded = attribute ? nullptr : dlopen(library, RTLD_NOW | RTLD_NOLOAD);
+    if (attribute) return true;
+    const unsigned long long now = loads();
+    if (asked.exchange(now) == now) return false;
+    void *loaded = dlopen(library, RTLD_NOW | RTLD_NOLOAD);
     if (loaded) {
       export_range = reinterpret_cast<decltype(export_range)>(dlsym(loaded, "cuMemGetHandleForAddressRange"));
       attribute = reinterpret_cast<decltype(attribute)>(dlsym(loaded, "cuPointerGetAttribute"));

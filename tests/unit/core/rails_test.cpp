@@ -229,7 +229,7 @@ void small_write__behind_a_large_one__overtakes_it(void **) {
   assert_int_equal(rig.fake.counters().writes, writes + 1);
   uint64_t in_flight = 0;
   for (const auto &rail : rig.a.endpoint->rails()) {
-    assert_true(rail->backlog < backlog_limit(16384, 16384) + 16384 + 8);
+    assert_true(rail->backlog < backlog_limit(16384) + 16384 + 8);
     in_flight += rail->backlog;
   }
   assert_true(in_flight > 0);
