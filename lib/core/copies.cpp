@@ -395,22 +395,22 @@ Result<Copies::Lane *> Copies::lane_of(const Op &op, const Run &first) {
   const PreparedBlocks *list = op.prepared ? op.prepared->blocks.get() : nullptr;
   const bool small = (list ? op.prepared->total : op.total) <= small_transfer;
   auto lane = lane_for(first.home, small);
-  return lane.is_ok() && for_kernel(op, *lane.value(), first) ? list_lane(first.home, small, list) : lane;
+  return lane.is_ok() && for_kernel(op, *lane.value(), first) ? list_lane(*lane.value(), list) : lane;
 }
 
-// Large lists take turns between lanes: while the blocks of one run out, those of the next one begin.
-Result<Copies::Lane *> Copies::list_lane(const Home &home, bool small, const PreparedBlocks *list) {
-  auto least = lane_for(home, small);
+// Large lists take turns between lanes, of which `first` is one: while the blocks of one run out, those of the next one begin.
+Copies::Lane *Copies::list_lane(Lane &first, const PreparedBlocks *list) {
   // A list in the device's memory is first read in the order of the stream that wrote it. Where thread blocks are counted
   // two kernels would have twice as many.
-  if (small || ctas() > 0 || (list && !list->settled)) return least;
-  for (uint32_t turn = 1; turn < list_lanes && least.is_ok(); ++turn) {
-    auto lane = lane_for(home, small, turn);
+  if (first.small || ctas() > 0 || (list && !list->settled)) return &first;
+  Lane *best = &first;
+  for (uint32_t turn = 1; turn < list_lanes; ++turn) {
+    auto lane = lane_for(first.home, false, turn);
     if (!lane.is_ok()) break;  // one does as well
-    const bool room = has_room(*lane.value()), had_room = has_room(*least.value());
-    if (room && (!had_room || lane.value()->backlog < least.value()->backlog)) least = lane;
+    const bool room = has_room(*lane.value()), had_room = has_room(*best);
+    if (room && (!had_room || lane.value()->backlog < best->backlog)) best = lane.value();
   }
-  return least;
+  return best;
 }
 
 Result<Copies::Lane *> Copies::lane_for(const Home &home, bool small, uint32_t turn) {

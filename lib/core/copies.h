@@ -90,7 +90,7 @@ class Copies {
   static Status enter(const std::shared_ptr<Lease> &lease);
   bool for_kernel(const Op &op, Lane &lane, const Run &first) const;
   Result<Lane *> lane_of(const Op &op, const Run &first);
-  Result<Lane *> list_lane(const Home &home, bool small, const PreparedBlocks *list);
+  Lane *list_lane(Lane &first, const PreparedBlocks *list);
   Result<Lane *> lane_for(const Home &home, bool small, uint32_t turn = 0);
   void close(Lane &lane);
   bool issue_by_processor(Op &op);

@@ -130,10 +130,10 @@ bool Copies::issue_prepared(Op &op) {
   PreparedBlocks &list = *op.prepared->blocks;
   Status status;
   while (status.is_ok() && !op.fully_issued()) {
-    auto found = list_lane(list.home, op.total <= small_transfer, &list);
+    auto found = lane_for(list.home, op.total <= small_transfer);
     status = found.status();
     if (!status.is_ok()) break;
-    Lane &lane = *found.value();
+    Lane &lane = *list_lane(*found.value(), &list);
     if (!has_room(lane)) return false;
     const uint32_t first = op.cursor.element;
     const uint32_t end = list.end_within(first, lane_bytes);

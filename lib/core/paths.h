@@ -33,7 +33,8 @@ class Paths {
   void close(Peer &peer);  // nothing of it is in flight, and nothing will be
   void address_changed(Peer &peer, const wire::AddressChange &change);
   static size_t pairs(const Peer &peer);  // paths that are no detours
-  // The path for the next piece of `op`, or none. `refused` has a bit for each path that takes nothing now.
+  // The path for the next piece of `op`, or none. `refused` has a bit for each path that takes nothing now. `first`:
+  // of its peer's turn (scheduler.h).
   size_t choose(const Peer &peer, const Op &op, uint64_t refused, bool first) const;
   // The path for control frames: one in use, and after next_control() another one, if there is one: perhaps by a spare.
   size_t control(const Peer &peer) const;

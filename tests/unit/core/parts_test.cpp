@@ -273,6 +273,18 @@ void has_room__table(void **) {
     assert_int_equal(has_room(row.backlog, row.bytes, row.limit, row.speed, row.fastest), row.expected);
 }
 
+// Whatever its size and the backlog, the first piece of a turn finds room exactly where a whole chunk would.
+void first_backlog_limit__pieces_of_any_size__find_room_at_the_same_backlog(void **) {
+  Seeded random;
+  for (int round = 0; round < 10000; ++round) {
+    const uint64_t chunk = random.between(4 << 10, 16 << 20), piece = random.between(1, chunk);
+    const uint64_t backlog = random.between(1, 3 * std::max<uint64_t>(chunk, 2 << 20));
+    const bool large = has_room(backlog, chunk, first_backlog_limit(chunk, chunk), 100, 100);
+    assert_int_equal(large, has_room(backlog, chunk, backlog_limit(chunk), 100, 100));
+    assert_int_equal(has_room(backlog, piece, first_backlog_limit(piece, chunk), 100, 100), large);
+  }
+}
+
 void may_take__one_takes_three_quarters_and_everybody_one(void **) {
   const struct {
     uint32_t held;
@@ -369,6 +381,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(piece_size__unequal_rails__end_together),
       cmocka_unit_test(rails__one_at_half_speed__all_end_together),
       cmocka_unit_test(has_room__table),
+      cmocka_unit_test(first_backlog_limit__pieces_of_any_size__find_room_at_the_same_backlog),
       cmocka_unit_test(may_take__one_takes_three_quarters_and_everybody_one),
       cmocka_unit_test(list__push_pop_unlink__keep_order),
       cmocka_unit_test(list__one_item_on_two_lists__is_independent),
