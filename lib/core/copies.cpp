@@ -130,7 +130,7 @@ void Copies::advance(const Op &op, Cursor *cursor, uint64_t length) {
 }
 
 bool Copies::has_room(const Lane &lane) const {
-  return lane.batches.size() < lane_batches && lane.backlog < lane_bytes;
+  return lane.batches.size() < lane_batches && lane.backlog < lane_bytes && !ahead(lane);
 }
 
 bool Copies::issue(Op &op) {
@@ -222,7 +222,9 @@ bool Copies::issue_by_processor(Op &op) {
 Status Copies::fill(Op &op, Lane &lane, const Run &first) {
   Batch batch;
   batch.op = &op;
-  if (for_kernel(op, lane, first)) {
+  const bool list = lane.purpose != Purpose::concurrent && for_kernel(op, lane, first);
+  batch.counts = first.on_devices && lane.purpose != Purpose::small && !list;
+  if (list || lane.purpose == Purpose::concurrent) {
     auto room = lane.rooms->take();
     if (!room.is_ok()) return room.status();
     if (!room.value()) return fail(PIRN_ERR_AGAIN, "all lists of blocks are in use");
@@ -255,6 +257,7 @@ Status Copies::finish_batch(Op &op, Lane &lane, Batch &&batch) {
   }
   ++op.outstanding;
   op.in_flight += batch.bytes;
+  started(batch, lane);
   lane.backlog += batch.bytes;
   lane.batches.push_back(std::move(batch));
   ++in_flight_;
@@ -341,6 +344,7 @@ size_t Copies::reap(Lane &lane) {
     if (batch.list && reached.is_ok()) batch.list->settled = true;
     lane.backlog -= batch.bytes;
     --in_flight_;
+    ended(batch, lane);
     ++count;
     endpoint_.engine().copied(*batch.op, batch.bytes, reached.status());
   }
@@ -383,8 +387,6 @@ bool Copies::reaches(Lane &lane, const Run &run) {
 
 uint64_t Copies::engine_piece() const { return endpoint_.settings().copy_engine_size; }
 
-uint32_t Copies::ctas() const { return static_cast<uint32_t>(endpoint_.settings().copy_ctas); }
-
 // Whether what is left of the op, whose next run is `first`, is rather for a kernel, and one can take it.
 bool Copies::for_kernel(const Op &op, Lane &lane, const Run &first) const {
   return first.length < engine_piece() && op.count - op.cursor.element >= kernel_pieces && lane.rooms &&
@@ -395,14 +397,16 @@ Result<Copies::Lane *> Copies::lane_of(const Op &op, const Run &first) {
   const PreparedBlocks *list = op.prepared ? op.prepared->blocks.get() : nullptr;
   const bool small = (list ? op.prepared->total : op.total) <= small_transfer;
   auto lane = lane_for(first.home, small);
-  return lane.is_ok() && for_kernel(op, *lane.value(), first) ? list_lane(*lane.value(), list) : lane;
+  if (!lane.is_ok()) return lane;
+  if (for_kernel(op, *lane.value(), first)) return list_lane(*lane.value(), list);
+  return several_peers(op, first) && !small ? concurrent_lane(*lane.value(), op, first) : lane;
 }
 
 // Large lists take turns between lanes, of which `first` is one: while the blocks of one run out, those of the next one begin.
 Copies::Lane *Copies::list_lane(Lane &first, const PreparedBlocks *list) {
   // A list in the device's memory is first read in the order of the stream that wrote it. Where thread blocks are counted
   // two kernels would have twice as many.
-  if (first.small || ctas() > 0 || (list && !list->settled)) return &first;
+  if (first.purpose == Purpose::small || ctas(first) > 0 || (list && !list->settled)) return &first;
   Lane *best = &first;
   for (uint32_t turn = 1; turn < list_lanes; ++turn) {
     auto lane = lane_for(first.home, false, turn);
@@ -414,11 +418,16 @@ Copies::Lane *Copies::list_lane(Lane &first, const PreparedBlocks *list) {
 }
 
 Result<Copies::Lane *> Copies::lane_for(const Home &home, bool small, uint32_t turn) {
+  const Purpose purpose = small ? Purpose::small : Purpose::large;
   for (auto &lane : lanes_)
-    if (lane->home == home && lane->small == small && lane->turn == turn) return lane.get();
+    if (lane->home == home && lane->purpose == purpose && lane->turn == turn) return lane.get();
+  return make_lane(home, purpose, turn);
+}
+
+Result<Copies::Lane *> Copies::make_lane(const Home &home, Purpose purpose, uint32_t turn) {
   auto lane = std::make_unique<Lane>();
   lane->home = home;
-  lane->small = small;
+  lane->purpose = purpose;
   lane->turn = turn;
   auto stream = home.table->make_stream(home.device);
   if (!stream.is_ok()) return stream.status();

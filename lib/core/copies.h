@@ -40,12 +40,16 @@ class Copies {
 
  private:
   // In flight on a stream: enough to keep any link at work between two rounds of progress, little enough that a transfer
-  // that is cancelled is quiet within milliseconds. Lists have two.
+  // that is cancelled is quiet within milliseconds. Lists have two, and those of several peers at once one each.
   static constexpr uint64_t lane_bytes = 256 << 20;
   static constexpr uint32_t list_lanes = 2;
+  static constexpr uint64_t concurrent_bytes = lane_bytes / 4;  // a launch
 
-  // Copies in order, on a stream of one device. Small transfers have a lane of their own, so that they never wait behind
-  // large ones.
+  // What goes by a lane. Small transfers never wait behind large ones. Large ones of several peers at once go beside each
+  // other (copies_concurrent.cpp).
+  enum class Purpose : uint8_t { small, large, concurrent };
+
+  // Copies in order, on a stream of one device.
   struct Batch {
     Op *op = nullptr;
     uint64_t bytes = 0;
@@ -53,11 +57,14 @@ class Copies {
     std::shared_ptr<Lease> lease;  // entered
     device::Block *room = nullptr;  // the list that its kernel reads
     PreparedBlocks *list = nullptr;  // a prepared list that it reads
+    bool counts = false;             // among its peer's large_copies
   };
   struct Lane {
     Home home;
-    bool small = false;
-    uint32_t turn = 0;  // large lists have list_lanes of them
+    Purpose purpose = Purpose::large;
+    uint32_t turn = 0;           // large lists have list_lanes of them
+    const Peer *peer = nullptr;  // concurrent: whose batches it has, if it has any
+    uint64_t overtaken = 0;      // concurrent: bytes that other lanes ended while its front batch waited
     void *stream = nullptr;
     std::unique_ptr<BlockRooms> rooms;  // if it had kernels when it was made
     std::map<uint32_t, bool> peers;     // devices whose plain memory the kernels reach, or not
@@ -92,6 +99,12 @@ class Copies {
   Result<Lane *> lane_of(const Op &op, const Run &first);
   Lane *list_lane(Lane &first, const PreparedBlocks *list);
   Result<Lane *> lane_for(const Home &home, bool small, uint32_t turn = 0);
+  Result<Lane *> make_lane(const Home &home, Purpose purpose, uint32_t turn);
+  bool several_peers(const Op &op, const Run &first) const;
+  Result<Lane *> concurrent_lane(Lane &large, const Op &op, const Run &first);
+  bool ahead(const Lane &lane) const;
+  void started(const Batch &batch, Lane &lane);
+  void ended(const Batch &batch, Lane &lane);
   void close(Lane &lane);
   bool issue_by_processor(Op &op);
   Sliced copy_slice(Op &op, const Run &piece);
@@ -109,7 +122,7 @@ class Copies {
   bool has_room(const Lane &lane) const;
   bool asynchronous(const Lane &lane, const Run &run) const;
   static bool reaches(Lane &lane, const Run &run);
-  uint32_t ctas() const;
+  uint32_t ctas(const Lane &lane) const;
   uint64_t engine_piece() const;
   void drop(Lane &lane, const Batch &batch);
   static Status stock(Lane &lane);
@@ -119,8 +132,9 @@ class Copies {
 
   Endpoint &endpoint_;
   std::vector<std::unique_ptr<Lane>> lanes_;
-  size_t in_flight_ = 0;  // batches
-  size_t slices_ = 0;
+  size_t in_flight_ = 0;     // batches
+  uint32_t busy_peers_ = 0;  // that have large_copies
+  size_t slices_ = 0;  // that the processor copied since slices()
 };
 
 }  // namespace pirn::core

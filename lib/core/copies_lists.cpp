@@ -19,7 +19,7 @@ Status Copies::submit_selected(Op &op, Lane &lane, PreparedBlocks &list, Batch *
   std::copy_n((write ? chosen.remote : chosen.local).data() + first, count, to);
   std::copy_n((write ? chosen.local : chosen.remote).data() + first, count, from);
   Status status = lane.home.table->copy_selected(lane.home.device, lane.stream,
-                                                 {list.at_device(0), to, from, count, list.length()}, ctas());
+                                                 {list.at_device(0), to, from, count, list.length()}, ctas(lane));
   if (!status.is_ok()) return status;
   batch->list = &list;
   batch->bytes = count * list.length();
@@ -34,7 +34,7 @@ Status Copies::submit_blocks(Op &op, Lane &lane, Batch *batch) {
   if (list && list->length() > 0) return submit_selected(op, lane, *list, batch);
   const Cursor end = list ? write_selected(op, *list, batch, &count) : write_blocks(op, lane, batch, &count);
   const uint64_t bytes = device::chain({batch->room, count});
-  Status status = lane.home.table->copy_blocks(lane.home.device, lane.stream, batch->room, count, ctas());
+  Status status = lane.home.table->copy_blocks(lane.home.device, lane.stream, batch->room, count, ctas(lane));
   if (!status.is_ok()) return status;
   batch->bytes = bytes;
   op.cursor = end;
@@ -43,14 +43,16 @@ Status Copies::submit_blocks(Op &op, Lane &lane, Batch *batch) {
 
 Cursor Copies::write_blocks(const Op &op, Lane &lane, Batch *batch, size_t *count) const {
   const bool write = op.kind == OpKind::write;
-  const uint64_t engine = engine_piece();
+  const bool concurrent = lane.purpose == Purpose::concurrent;
+  const uint64_t longest = concurrent ? UINT64_MAX : engine_piece() - 1;  // the rest is the engines'
+  const uint64_t limit = concurrent ? concurrent_bytes : lane_bytes;
   uint64_t bytes = 0;
   Cursor at = op.cursor;
   // Where the piece before lay: most pieces of a list lie in the same memory.
   const Region *region = nullptr;
   const Window *window = nullptr;
   const Extent *extent = nullptr;
-  while (*count < BlockRooms::blocks && bytes < lane_bytes && at.element < op.count) {
+  while (*count < BlockRooms::blocks && bytes < limit && at.element < op.count) {
     const Segment segment = op.element(at.element);
     const uint64_t offset = segment.remote_offset + at.offset;
     uint64_t length = segment.length - at.offset;
@@ -66,7 +68,8 @@ Cursor Copies::write_blocks(const Op &op, Lane &lane, Batch *batch, size_t *coun
       extent = piece.extent;
       length = piece.length;
     }
-    if (length >= engine) break;
+    if (length > longest) break;
+    length = std::min(length, limit - bytes);
     if (length > 0) {
       std::byte *local = segment.region->address() + segment.local_offset + at.offset;
       std::byte *remote = extent->address + (offset - extent->offset);
@@ -145,7 +148,7 @@ bool Copies::issue_prepared(Op &op) {
     Status launched;
     if (status.is_ok())
       launched = list.home.table->copy_blocks(list.home.device, lane.stream, list.at_device(first), end - first,
-                                              ctas());
+                                              ctas(lane));
     if (status.is_ok() && launched.is_ok()) {
       batch.list = &list;
       batch.bytes = list.bytes(first, end);
