@@ -406,7 +406,7 @@ Result<Copies::Lane *> Copies::lane_of(const Op &op, const Run &first) {
 Copies::Lane *Copies::list_lane(Lane &first, const PreparedBlocks *list) {
   // A list in the device's memory is first read in the order of the stream that wrote it. Where thread blocks are counted
   // two kernels would have twice as many.
-  if (first.purpose == Purpose::small || ctas(first) > 0 || (list && !list->settled)) return &first;
+  if (first.purpose == Purpose::small || endpoint_.settings().copy_ctas > 0 || (list && !list->settled)) return &first;
   Lane *best = &first;
   for (uint32_t turn = 1; turn < list_lanes; ++turn) {
     auto lane = lane_for(first.home, false, turn);

@@ -122,7 +122,7 @@ class Copies {
   bool has_room(const Lane &lane) const;
   bool asynchronous(const Lane &lane, const Run &run) const;
   static bool reaches(Lane &lane, const Run &run);
-  uint32_t ctas(const Lane &lane) const;
+  uint32_t ctas(const Lane &lane, OpKind kind) const;
   uint64_t engine_piece() const;
   void drop(Lane &lane, const Batch &batch);
   static Status stock(Lane &lane);

@@ -19,7 +19,7 @@ Status Copies::submit_selected(Op &op, Lane &lane, PreparedBlocks &list, Batch *
   std::copy_n((write ? chosen.remote : chosen.local).data() + first, count, to);
   std::copy_n((write ? chosen.local : chosen.remote).data() + first, count, from);
   Status status = lane.home.table->copy_selected(lane.home.device, lane.stream,
-                                                 {list.at_device(0), to, from, count, list.length()}, ctas(lane));
+                                                 {list.at_device(0), to, from, count, list.length()}, ctas(lane, op.kind));
   if (!status.is_ok()) return status;
   batch->list = &list;
   batch->bytes = count * list.length();
@@ -34,7 +34,7 @@ Status Copies::submit_blocks(Op &op, Lane &lane, Batch *batch) {
   if (list && list->length() > 0) return submit_selected(op, lane, *list, batch);
   const Cursor end = list ? write_selected(op, *list, batch, &count) : write_blocks(op, lane, batch, &count);
   const uint64_t bytes = device::chain({batch->room, count});
-  Status status = lane.home.table->copy_blocks(lane.home.device, lane.stream, batch->room, count, ctas(lane));
+  Status status = lane.home.table->copy_blocks(lane.home.device, lane.stream, batch->room, count, ctas(lane, op.kind));
   if (!status.is_ok()) return status;
   batch->bytes = bytes;
   op.cursor = end;
@@ -148,7 +148,7 @@ bool Copies::issue_prepared(Op &op) {
     Status launched;
     if (status.is_ok())
       launched = list.home.table->copy_blocks(list.home.device, lane.stream, list.at_device(first), end - first,
-                                              ctas(lane));
+                                              ctas(lane, op.kind));
     if (status.is_ok() && launched.is_ok()) {
       batch.list = &list;
       batch.bytes = list.bytes(first, end);

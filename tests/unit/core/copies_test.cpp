@@ -248,7 +248,7 @@ void large_copies__of_two_peers_both_ways__bytes_are_right_and_no_others_change(
     for (size_t to : {0, 1}) {
       expected[to].assign(three.far[to], three.far[to] + room);
       // Its own part of the near memory, so that what is read is not what is written.
-      const uint64_t length = three.rig.random.between(1 << 20, half / 2), from = three.rig.random.between(0, half / 2 - length);
+      const uint64_t length = three.rig.random.between(2 << 20, half / 2), from = three.rig.random.between(0, half / 2 - length);
       const uint64_t at = round % 2 ? three.rig.random.between(0, half - length) : from;  // even: alike in a word
       ids.push_back(three.post(OpKind::write, to, to * half + from, at, length));
       std::copy_n(three.near + to * half + from, length, expected[to].begin() + static_cast<ptrdiff_t>(at));
@@ -275,6 +275,17 @@ void large_copies__thread_blocks_are_set__each_kernel_has_them(void **) {
   const std::vector<pirn_transfer> ids = {three.post(0), three.post(1), three.post(0)};
   assert_int_equal(laden().size(), 3);
   for (size_t i : {1, 2}) assert_int_equal(laden()[i]->queue.front().ctas, 10);
+  three.end(ids);
+}
+
+void large_copies__reads_and_below_two_mebibytes__half_the_thread_blocks_and_none(void **) {
+  Three three;
+  const std::vector<pirn_transfer> ids = {three.post(0), three.post(OpKind::read, 1, 0, 0, 2 << 20),
+                                          three.post(OpKind::read, 1, 0, 0, (2 << 20) - 16)};
+  assert_int_equal(laden().size(), 2);
+  assert_int_equal(laden()[0]->queue.size(), 2);
+  assert_int_equal(laden()[1]->queue.size(), 1);
+  assert_int_equal(laden()[1]->queue.front().ctas, 24);
   three.end(ids);
 }
 
@@ -387,6 +398,7 @@ int main() {
       cmocka_unit_test(large_copies__of_two_peers_both_ways__bytes_are_right_and_no_others_change),
       cmocka_unit_test(large_copies__engine_is_set__one_stream_and_no_kernel),
       cmocka_unit_test(large_copies__thread_blocks_are_set__each_kernel_has_them),
+      cmocka_unit_test(large_copies__reads_and_below_two_mebibytes__half_the_thread_blocks_and_none),
       cmocka_unit_test(large_copies__ends_that_lie_differently_in_a_word__are_the_copy_engines),
       cmocka_unit_test(large_copies__kernels_are_refused__engines_make_them_and_it_is_said),
       cmocka_unit_test(large_copies__a_stream_may_wait_for_us__no_new_stream_is_made),
