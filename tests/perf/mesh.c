@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* mesh: everyone to everyone. One process a memory; each keeps a window of transfers in flight to every other one.
  * Three phases, each with bytes of its own, which are compared at the target when it is over: a warm-up, then 0 -> 1
- * alone, then all at once. Areas are set and looked at by path "self", through endpoints that nothing else uses. */
+ * alone, then all at once, or with --initiators 1 one to all others. Areas are set and looked at by path "self", through
+ * endpoints that nothing else uses. */
 #include "perf.h"
 
 #include <getopt.h>
@@ -33,7 +34,7 @@ struct board {
 
 struct options {
   char memory[MAX_RANKS][32];
-  int ranks, window, reads, csv;
+  int ranks, initiators, window, reads, csv;
   uint32_t progress;
   uint64_t size;
   double seconds;
@@ -160,7 +161,11 @@ static uint64_t pair_seed(const struct rank *r, enum phase phase, int from, int 
   return r->board->seed + ((uint64_t)((phase * MAX_RANKS + from) * MAX_RANKS + to + 1) << 40);
 }
 
-static int moves(enum phase phase, int from, int to) { return from != to && (phase != ALONE || (from == 0 && to == 1)); }
+static int initiated(const struct options *o, int from, int to) { return from != to && (o->reads ? to : from) < o->initiators; }
+
+static int moves(const struct options *o, enum phase phase, int from, int to) {
+  return phase == ALONE ? from == 0 && to == 1 : initiated(o, from, to);
+}
 
 static void wrong_bytes(const struct mirror *m, enum phase phase, int from, int to, uint64_t at) {
   uint64_t i = 0;
@@ -182,7 +187,7 @@ static void go_through(struct rank *r, enum phase phase, int check) {
   params.path = "self";
   for (i = 0; i < r->o->ranks; i++) {
     int from = check ? i : r->number, to = check ? r->number : i;
-    if (!moves(phase, from, to)) continue;
+    if (!moves(r->o, phase, from, to)) continue;
     for (at = 0; at < used; at += length) {
       uint64_t offset = (uint64_t)i * r->area + at;
       length = used - at < PIECE ? used - at : PIECE;
@@ -229,7 +234,7 @@ static void move_bytes(struct rank *r, enum phase phase, uint64_t start, uint64_
   for (n = 0; n < r->o->window; n++) {
     for (k = 1; k < r->o->ranks; k++) {
       peer = (r->number + k) % r->o->ranks;
-      if (!moves(phase, r->o->reads ? peer : r->number, r->o->reads ? r->number : peer)) continue;
+      if (!moves(r->o, phase, r->o->reads ? peer : r->number, r->o->reads ? r->number : peer)) continue;
       post(r, peer);
       in_flight++;
     }
@@ -328,7 +333,7 @@ static void print_csv(const struct options *o, const struct board *b) {
   printf("from,to,gb_per_s\n");
   for (from = 0; from < o->ranks; from++)
     for (to = 0; to < o->ranks; to++)
-      if (from != to) printf("%d,%d,%.3f\n", from, to, rate(o, b, ALL, from, to));
+      if (initiated(o, from, to)) printf("%d,%d,%.3f\n", from, to, rate(o, b, ALL, from, to));
   printf("alone:0,1,%.3f\n", rate(o, b, ALONE, 0, 1));
 }
 
@@ -344,7 +349,7 @@ static void print_table(const struct options *o, const struct board *b) {
     printf("%2d %-9s", from, o->memory[from]);
     for (to = 0; to < o->ranks; to++) {
       double pair = rate(o, b, ALL, from, to);
-      if (from == to) {
+      if (!initiated(o, from, to)) {
         printf(" %9s", "-");
         continue;
       }
@@ -360,8 +365,8 @@ static void print_table(const struct options *o, const struct board *b) {
   printf("%-12s", "in");
   for (to = 0; to < o->ranks; to++) printf(" %9.3f", in[to]);
   printf("\naggregate %.3f GB/s; fairness (slowest pair / fastest pair) %.3f\n", sum, high > 0 ? low / high : 0);
-  printf("0 -> 1 alone %.3f GB/s; aggregate / (%d x alone) %.3f\n", alone, o->ranks,
-         alone > 0 ? sum / (o->ranks * alone) : 0);
+  printf("0 -> 1 alone %.3f GB/s; aggregate / (%d x alone) %.3f\n", alone, o->initiators,
+         alone > 0 ? sum / (o->initiators * alone) : 0);
 }
 
 static int wrong_usage(const char *option, const char *value, const char *allowed) {
@@ -403,10 +408,11 @@ static int parse(int argc, char **argv, struct options *o) {
   static const struct option names[] = {{"memory", 1, 0, 'm'},   {"size", 1, 0, 's'},     {"window", 1, 0, 'w'},
                                         {"seconds", 1, 0, 't'},  {"read", 0, 0, 'd'},     {"path", 1, 0, 'a'},
                                         {"provider", 1, 0, 'p'}, {"progress", 1, 0, 'g'}, {"csv", 0, 0, 'c'},
+                                        {"initiators", 1, 0, 'i'},
                                         {NULL, 0, NULL, 0}};
   const char *list = "";
   char copy[1024], *end;
-  long window;
+  long window, initiators;
   int c;
   while ((c = getopt_long(argc, argv, "", names, NULL)) != -1) {
     switch (c) {
@@ -432,6 +438,12 @@ static int parse(int argc, char **argv, struct options *o) {
           return wrong_usage("--path", optarg, "auto, ipc, fabric");
         break;
       case 'p': o->provider = optarg; break;
+      case 'i':
+        initiators = strtol(optarg, &end, 10);
+        if (*end || initiators < 1 || initiators > MAX_RANKS)
+          return wrong_usage("--initiators", optarg, "1..16, of the ranks the first so many");
+        o->initiators = (int)initiators;
+        break;
       case 'g':
         if (!parse_progress(optarg, &o->progress)) return wrong_usage("--progress", optarg, "thread, spin, manual");
         break;
@@ -443,6 +455,7 @@ static int parse(int argc, char **argv, struct options *o) {
   snprintf(copy, sizeof copy, "%s", list);
   if (!parse_memories(copy, o))
     return wrong_usage("--memory", list, "2..16 of host and KIND:NUMBER (cuda:0), with commas between them");
+  if (o->initiators == 0 || o->initiators > o->ranks) o->initiators = o->ranks;
   return 0;
 }
 
