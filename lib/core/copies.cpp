@@ -224,6 +224,7 @@ Status Copies::fill(Op &op, Lane &lane, const Run &first) {
   batch.op = &op;
   const bool list = lane.purpose != Purpose::concurrent && for_kernel(op, lane, first);
   batch.counts = first.on_devices && lane.purpose != Purpose::small && !list;
+  batch.contested = batch.counts && several_peers(op, first) && endpoint_.settings().copy_concurrent == "auto";
   if (list || lane.purpose == Purpose::concurrent) {
     auto room = lane.rooms->take();
     if (!room.is_ok()) return room.status();
@@ -399,7 +400,7 @@ Result<Copies::Lane *> Copies::lane_of(const Op &op, const Run &first) {
   auto lane = lane_for(first.home, small);
   if (!lane.is_ok()) return lane;
   if (for_kernel(op, *lane.value(), first)) return list_lane(*lane.value(), list);
-  return several_peers(op, first) && !small ? concurrent_lane(*lane.value(), op, first) : lane;
+  return !small && several_peers(op, first) && by_kernels(first.home) ? concurrent_lane(*lane.value(), op, first) : lane;
 }
 
 // Large lists take turns between lanes, of which `first` is one: while the blocks of one run out, those of the next one begin.

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "core/block_lists.h"
+#include "core/contest.h"
 #include "core/op.h"
 #include "core/reach.h"
 
@@ -33,6 +34,7 @@ class Copies {
   // Makes all that a post of this list will need of devices but the copies.
   Status make_ready(Op &op);
   size_t progress();  // how much has completed
+  std::string explain() const;  // a line for each device that has copied to several peers at once
   size_t slices() { return std::exchange(slices_, 0); }  // that the processor copied since the last call
   bool busy() const { return in_flight_ > 0; }
   // Waits until no copy is in flight, at most `timeout` ns. For closing.
@@ -58,11 +60,13 @@ class Copies {
     device::Block *room = nullptr;  // the list that its kernel reads
     PreparedBlocks *list = nullptr;  // a prepared list that it reads
     bool counts = false;             // among its peer's large_copies
+    bool contested = false;          // of those whose speed decides by what copies to several peers are made
   };
   struct Lane {
     Home home;
     Purpose purpose = Purpose::large;
     uint32_t turn = 0;           // large lists have list_lanes of them
+    Contest::Way way() const { return purpose == Purpose::concurrent ? Contest::kernels : Contest::engine; }
     const Peer *peer = nullptr;  // concurrent: whose batches it has, if it has any
     uint64_t overtaken = 0;      // concurrent: bytes that other lanes ended while its front batch waited
     void *stream = nullptr;
@@ -101,6 +105,7 @@ class Copies {
   Result<Lane *> lane_for(const Home &home, bool small, uint32_t turn = 0);
   Result<Lane *> make_lane(const Home &home, Purpose purpose, uint32_t turn);
   bool several_peers(const Op &op, const Run &first) const;
+  bool by_kernels(const Home &home);
   Result<Lane *> concurrent_lane(Lane &large, const Op &op, const Run &first);
   bool ahead(const Lane &lane) const;
   void started(const Batch &batch, Lane &lane);
@@ -134,6 +139,7 @@ class Copies {
   std::vector<std::unique_ptr<Lane>> lanes_;
   size_t in_flight_ = 0;     // batches
   uint32_t busy_peers_ = 0;  // that have large_copies
+  std::map<Home, Contest> contests_;
   size_t slices_ = 0;  // that the processor copied since slices()
 };
 

@@ -2,6 +2,9 @@
 // Large copies between devices, to or from several peers at once. Copy engines serve one stream after the other, and so reach
 // one device at a time; kernels of several streams, with few thread blocks each, reach several.
 #include "core/copies.h"
+
+#include "base/clock.h"
+#include "base/text.h"
 #include "core/endpoint.h"
 
 #include <algorithm>
@@ -22,7 +25,24 @@ bool Copies::several_peers(const Op &op, const Run &first) const {
   const bool as_prepared = op.prepared && (op.prepared->triggers > 0 || op.prepared->blocks);
   const auto apart = reinterpret_cast<uintptr_t>(first.local) - reinterpret_cast<uintptr_t>(first.remote);
   return others > 0 && op.total >= least_bytes && first.on_devices && !as_prepared && apart % word == 0 &&
-         endpoint_.settings().copy_concurrent == "kernel" && endpoint_.kernels().work(first.home);
+         endpoint_.kernels().work(first.home);
+}
+
+bool Copies::by_kernels(const Home &home) {
+  const std::string &how = endpoint_.settings().copy_concurrent;
+  return how == "auto" ? contests_[home].way() == Contest::kernels : how == "kernel";
+}
+
+std::string Copies::explain() const {
+  std::string out;
+  for (const auto &[home, contest] : contests_) {
+    out += text("large copies of %s:%u to or from several peers at once: by %s", home.table->name, home.device,
+                contest.way() == Contest::engine ? "its copy engine" : "kernels");
+    if (contest.rate(Contest::kernels) > 0)
+      out += text(" (last tried: engine %.1f GB/s, kernels %.1f GB/s)", contest.rate(Contest::engine), contest.rate(Contest::kernels));
+    out += "\n";
+  }
+  return out;
 }
 
 // The peer's own lane, or an idle one that it takes, or the least laden one. `large`: what does as well.
@@ -60,10 +80,12 @@ bool Copies::ahead(const Lane &lane) const {
 void Copies::started(const Batch &batch, Lane &lane) {
   if (lane.batches.empty()) lane.overtaken = 0;
   if (batch.counts && batch.op->peer->large_copies++ == 0) ++busy_peers_;
+  if (batch.contested) contests_[lane.home].started(lane.way(), now_ns());
 }
 
 void Copies::ended(const Batch &batch, Lane &lane) {
   if (batch.counts && --batch.op->peer->large_copies == 0) --busy_peers_;
+  if (batch.contested) contests_[lane.home].ended(lane.way(), batch.bytes, now_ns());
   lane.overtaken = 0;
   if (lane.purpose == Purpose::small) return;
   for (auto &other : lanes_)

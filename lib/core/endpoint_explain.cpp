@@ -64,7 +64,7 @@ std::string Endpoint::explain() {
   std::string out = text("endpoint: %zu rail%s of provider %s\n", rails_.size(), plural(rails_.size()),
                          nics_.front().profile->name);
   for (auto &rail : rails_) out += explain_rail(*rail, now);
-  return out + kernels_.explain() + memory_of_rails(rails_) + reasons;
+  return out + kernels_.explain() + copies_.explain() + memory_of_rails(rails_) + reasons;
 }
 
 std::string Endpoint::explain_state(const Peer &peer, uint64_t now) const {

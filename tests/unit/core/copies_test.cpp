@@ -116,9 +116,9 @@ const device::Operations &table() {
   return made;
 }
 
-RigOptions with(const std::string &setting) {
+RigOptions with(const std::vector<std::string> &settings) {
   RigOptions options;
-  if (!setting.empty()) options.settings.push_back(setting);
+  options.settings = settings;
   return options;
 }
 
@@ -126,7 +126,7 @@ constexpr uint64_t room = 64 << 20, piece = 16 << 20;
 
 // A with memory of device 0; B and C with that of devices 1 and 2, both of which A has imported.
 struct Three {
-  explicit Three(const std::string &setting = "") : rig(with(setting)) {
+  explicit Three(const std::vector<std::string> &settings = {"COPY_CONCURRENT=kernel"}) : rig(with(settings)) {
     gpu.streams.clear();
     gpu.events.clear();
     gpu.refuses_kernels = false;
@@ -262,7 +262,7 @@ void large_copies__of_two_peers_both_ways__bytes_are_right_and_no_others_change(
 }
 
 void large_copies__engine_is_set__one_stream_and_no_kernel(void **) {
-  Three three("COPY_CONCURRENT=engine");
+  Three three({"COPY_CONCURRENT=engine"});
   const std::vector<pirn_transfer> ids = {three.post(0), three.post(1), three.post(0), three.post(1)};
   assert_int_equal(laden().size(), 1);
   assert_int_equal(laden()[0]->queue.size(), 4);
@@ -271,7 +271,7 @@ void large_copies__engine_is_set__one_stream_and_no_kernel(void **) {
 }
 
 void large_copies__thread_blocks_are_set__each_kernel_has_them(void **) {
-  Three three("COPY_CTAS=10");
+  Three three({"COPY_CONCURRENT=kernel", "COPY_CTAS=10"});
   const std::vector<pirn_transfer> ids = {three.post(0), three.post(1), three.post(0)};
   assert_int_equal(laden().size(), 3);
   for (size_t i : {1, 2}) assert_int_equal(laden()[i]->queue.front().ctas, 10);
@@ -307,6 +307,24 @@ void large_copies__kernels_are_refused__engines_make_them_and_it_is_said(void **
   three.end(ids);
   for (size_t to : {0, 1}) assert_bytes(three.far[to], three.near, piece, "written");
   assert_true(three.rig.a.endpoint->explain().find("no room for the kernel") != std::string::npos);
+}
+
+// The engine is tried first, kernels then, and what came of it is said.
+void large_copies__auto_is_set__both_ways_are_tried(void **) {
+  Three three({"COPY_CONCURRENT=auto"});
+  uint64_t moved[2] = {0, 0};
+  auto said = [&](const char *what) { return three.rig.a.endpoint->explain().find(what) != std::string::npos; };
+  while (!said(" (last tried: engine ")) {
+    std::vector<pirn_transfer> ids;
+    for (size_t i = 0; i < 8; ++i) ids.push_back(three.post(i % 2));
+    for (Stream *stream : laden())
+      for (const auto &work : stream->queue) moved[work.kernel] += work.blocks[0].length;
+    if (moved[1] == 0) assert_true(said("fake:0 to or from several peers at once: by its copy engine\n"));
+    else assert_true(moved[0] >= Contest::trial);
+    three.end(ids);
+    assert_in_range(moved[0] + moved[1], 0, 3 * Contest::trial);
+  }
+  assert_true(moved[1] >= Contest::trial);
 }
 
 void large_copies__a_stream_may_wait_for_us__no_new_stream_is_made(void **) {
@@ -401,6 +419,7 @@ int main() {
       cmocka_unit_test(large_copies__reads_and_below_two_mebibytes__half_the_thread_blocks_and_none),
       cmocka_unit_test(large_copies__ends_that_lie_differently_in_a_word__are_the_copy_engines),
       cmocka_unit_test(large_copies__kernels_are_refused__engines_make_them_and_it_is_said),
+      cmocka_unit_test(large_copies__auto_is_set__both_ways_are_tried),
       cmocka_unit_test(large_copies__a_stream_may_wait_for_us__no_new_stream_is_made),
       cmocka_unit_test(large_copies__one_stream_stands_still__others_wait_for_it_in_time),
       cmocka_unit_test(prepared_list__not_at_the_device_yet__keeps_to_the_stream_that_takes_it_there),
