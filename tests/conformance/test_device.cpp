@@ -135,6 +135,47 @@ void device__prepared_list_by_index__chosen_blocks_move_and_no_others(void **sta
   }
 }
 
+// Each peer has half of the own memory; what is written comes from one half of that, what is read goes to the other.
+void device__large_transfers_with_two_peers__bytes_are_right_and_no_others_change(void **state) {
+  constexpr uint64_t size = 16 << 20, part = size / 2;
+  Ends ends(state, 2 * size);
+  Pair &pair = ends.pair;
+  Target &another = pair.spawn();
+  another.open();
+  pirn_peer *const other = pair.connect(another);
+  Target *const targets[] = {&pair.target(), &another};
+  const Remote remotes[] = {ends.remote, pair.remote(another, other, 2 * size, 1)};
+  for (int round = 0; round < 4; ++round) {
+    uint64_t seeds[2], lengths[2], at[2];
+    ends.fill(0, 2 * size, 2);
+    pirn_transfer ids[8];
+    for (uint64_t i = 0; i < 2; ++i) {
+      seeds[i] = pair.random.next();
+      lengths[i] = pair.random.between(2 << 20, part);
+      at[i] = pair.random.below((part - lengths[i]) / 16 + 1) * 16;
+      targets[i]->fill(remotes[i].buffer, 0, part, 1);
+      targets[i]->fill(remotes[i].buffer, size, part, seeds[i] + 1);
+      ends.fill(i * size, part, seeds[i]);
+    }
+    for (uint64_t k = 0; k < 8; ++k) {  // twice, so that those of one peer are many when those of the other come
+      const uint64_t i = k / 2 % 2, here = i * size;
+      EXPECT_OK(k % 2 == 0 ? pirn_write(ends.local->region, here, remotes[i].window, at[i], lengths[i], nullptr, &ids[k])
+                           : pirn_read(ends.local->region, here + part, remotes[i].window, size, lengths[i], nullptr, &ids[k]));
+    }
+    for (const pirn_transfer id : ids) {
+      EXPECT_OK(pirn_transfer_wait(pair.endpoint(), id, at_most(60 * second), nullptr));
+      EXPECT_OK(pirn_transfer_release(pair.endpoint(), id));
+    }
+    for (uint64_t i = 0; i < 2; ++i) {
+      EXPECT_MATCH(targets[i]->check(remotes[i].buffer, at[i], lengths[i], seeds[i]));
+      EXPECT_MATCH(targets[i]->check(remotes[i].buffer, 0, at[i], 1));
+      EXPECT_MATCH(targets[i]->check(remotes[i].buffer, at[i] + lengths[i], part - at[i] - lengths[i], 1, at[i] + lengths[i]));
+      EXPECT_MATCH(ends.check(i * size + part, lengths[i], seeds[i] + 1));
+      EXPECT_MATCH(ends.check(i * size + part + lengths[i], part - lengths[i], 2, i * size + part + lengths[i]));
+    }
+  }
+}
+
 void device__notification_after_a_write__finds_the_bytes(void **state) {
   Ends ends(state, 2 << 20);
   for (uint64_t round = 0; round < 20; ++round) {
@@ -307,6 +348,7 @@ int main(int argc, char **argv) {
       CASE(device__list_of_many_blocks__each_lands_in_its_place),
       CASE(device__prepared_list__each_post_moves_the_bytes_of_today),
       CASE(device__prepared_list_by_index__chosen_blocks_move_and_no_others),
+      CASE(device__large_transfers_with_two_peers__bytes_are_right_and_no_others_change),
       CASE(device__notification_after_a_write__finds_the_bytes),
       CASE(device__cancelled_write__leaves_the_source_alone_afterwards),
       CASE(device__fabric_demanded__goes_over_it_and_says_how),
