@@ -36,6 +36,7 @@ bool Copies::by_kernels(const Home &home) {
 std::string Copies::explain() const {
   std::string out;
   for (const auto &[home, contest] : contests_) {
+    if (!endpoint_.kernels().work(home)) continue;  // it is over, and Kernels::explain() says why
     out += text("large copies of %s:%u to or from several peers at once: by %s", home.table->name, home.device,
                 contest.way() == Contest::engine ? "its copy engine" : "kernels");
     if (contest.rate(Contest::kernels) > 0)
