@@ -217,6 +217,10 @@ bool Borrowing::sweep() {
   return waiting;
 }
 
+bool Borrowing::in_use(const Peer &peer) const {
+  return std::any_of(lent_.begin(), lent_.end(), [&](const Lent &lent) { return lent.peer == &peer && lent.parts > 0; });
+}
+
 std::string Borrowing::explain(const Peer &peer) const {
   std::string out;
   for (const Lent &lent : lent_)

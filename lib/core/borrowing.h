@@ -49,6 +49,7 @@ class Borrowing {
   void answered(Peer &peer, const wire::StageLent &body);
   void forget(const Window &window);  // it is closed
   void ended(Peer &peer);
+  bool in_use(const Peer &peer) const;  // some slots of it
   // Gives back what nobody uses any more. True: some of it waits for a user to let go.
   bool sweep();
   std::string explain(const Peer &peer) const;

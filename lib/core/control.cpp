@@ -83,9 +83,11 @@ void Control::take(Peer &peer, const RailSlot &rail, const wire::Frame &frame) {
     return;
   }
   if (frame.header.sequence != 0) {
-    if (Mailbox::precedes_or_is(frame.header.sequence, peer.mailbox.acknowledgement())) acknowledge_again(peer);
+    const bool again = Mailbox::precedes_or_is(frame.header.sequence, peer.mailbox.acknowledgement());
+    if (again) acknowledge_again(peer);
     peer.mailbox.keep(frame.header.sequence, frame.header.kind, frame.body);
-    peer.mailbox.acknowledgement_due = true;
+    // What came again, or too early, is told where we are at once; else drain() sees to it.
+    if (again || !peer.mailbox.next_in_order()) peer.mailbox.acknowledgement_due = true;
     talk(peer);
     drain(peer);
     if (peer.mailbox.overrun())
@@ -104,14 +106,24 @@ void Control::take(Peer &peer, const RailSlot &rail, const wire::Frame &frame) {
 
 void Control::drain(Peer &peer) {
   while (const Mailbox::Early *frame = peer.mailbox.next_in_order()) {
+    const bool answered = frame->kind == wire::Kind::stage_move || frame->kind == wire::Kind::stage_moved;
     if (!deliver(peer, *frame)) {
       if (!peer.blocked) blocked_.push_back(&peer);
       peer.blocked = true;
       return;
     }
     peer.mailbox.taken();
-    peer.mailbox.acknowledgement_due = true;
+    if (answered) peer.mailbox.owe(coarse_ns());
+    else peer.mailbox.acknowledgement_due = true;
   }
+}
+
+// Demands are followed by answers, and answers by the next demands, as long as transfers are under way: those carry the
+// acknowledgements.
+bool Control::acknowledges(const Peer &peer) const {
+  const Mailbox &mailbox = peer.mailbox;
+  if (mailbox.acknowledgement_due) return true;
+  return mailbox.owes() && (mailbox.owed_too_long(coarse_ns()) || !endpoint_.staging().under_way(peer));
 }
 
 bool Control::deliver(Peer &peer, const Mailbox::Early &frame) {
@@ -265,12 +277,12 @@ bool Control::flush_peer(Peer &peer) {
   while (OutFrame *frame = peer.mailbox.next_to_send()) {
     if (!send_frame(peer, *frame)) return false;
     peer.mailbox.sent(coarse_ns());
-    peer.mailbox.acknowledgement_due = false;
+    peer.mailbox.acknowledged_now();
   }
-  if (!peer.mailbox.acknowledgement_due) return true;
+  if (!acknowledges(peer)) return !peer.mailbox.owes();
   bool posted =
       send(peer, [&](std::span<std::byte> out) { return wire::encode_empty(out, header(peer, wire::Kind::ack, 0)); });
-  if (posted) peer.mailbox.acknowledgement_due = false;
+  if (posted) peer.mailbox.acknowledged_now();
   return posted;
 }
 

@@ -63,6 +63,7 @@ class Control {
   bool deliver_fragment(Peer &peer, std::span<const std::byte> body);
   void window_opened(Peer &peer, const wire::WindowOpened &body);
   void posted(Peer &peer);
+  bool acknowledges(const Peer &peer) const;  // now, by a frame of its own if need be
   bool flush_peer(Peer &peer);  // false: more to send, later
   bool send_frame(Peer &peer, const OutFrame &frame);
   bool send_ping_by(Peer &peer, size_t path, uint64_t id);

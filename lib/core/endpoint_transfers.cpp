@@ -69,7 +69,10 @@ Status Endpoint::launch(Driver::Guard &guard, Op &op, pirn_transfer *id) {
   pirn_transfer own = op.id();
   if (id) *id = own;
   engine_.start(op);
-  if (staging_.active()) staging_.progress();
+  if (staging_.active()) {
+    staging_.progress();
+    control_.flush();
+  }
   driver_.posted();
   if (!blocking) return Status::ok();
   // The op ends at its own deadline at the latest; the wait must outlast the drain that follows.

@@ -223,6 +223,10 @@ bool Loans::busy(uint64_t window) const {
   return std::any_of(jobs_.begin(), jobs_.end(), [&](const Job &job) { return job.window == window; });
 }
 
+bool Loans::copying(const Peer &peer) const {
+  return std::any_of(loans_.begin(), loans_.end(), [&](const Loan &loan) { return loan.peer == &peer && loan.jobs > 0; });
+}
+
 bool Loans::active() const {
   return !jobs_.empty() || std::any_of(loans_.begin(), loans_.end(), [](const Loan &loan) { return !loan.peer; });
 }

@@ -29,6 +29,7 @@ class Loans {
   bool closed(Peer &peer, uint64_t window);  // it has: if that was of slots, takes them back likewise, and true
 
   bool busy(uint64_t window) const;  // copies from or to it are under way
+  bool copying(const Peer &peer) const;      // for it
   bool active() const;
   size_t progress();
   uint32_t slots_of(const Peer &peer) const;  // lent to it

@@ -62,6 +62,16 @@ void Mailbox::clear() {
   overrun_ = false;
   unsent_ = 0;
   early_.clear();
+  acknowledged_now();
+}
+
+void Mailbox::owe(uint64_t now) {
+  if (owed_ == 0) owed_since_ = now;
+  if (++owed_ >= most_owed) acknowledgement_due = true;
+}
+
+void Mailbox::acknowledged_now() {
+  owed_ = 0;
   acknowledgement_due = false;
 }
 

@@ -88,7 +88,15 @@ class Mailbox {
   const Early *next_in_order() const;
   void taken();
   uint32_t acknowledgement() const { return expected_ - 1; }
-  bool acknowledgement_due = false;
+  bool acknowledgement_due = false;  // at once
+
+  // An acknowledgement that can wait for a frame which is going to carry it: so many frames, and so long, at most.
+  static constexpr uint32_t most_owed = window / 4;
+  static constexpr uint64_t longest_owed = 20'000'000;  // ns, well before the other side sends again
+  bool owes() const { return owed_ > 0; }
+  void owe(uint64_t now);
+  bool owed_too_long(uint64_t now) const { return now >= owed_since_ + longest_owed; }
+  void acknowledged_now();  // a frame went out
 
   static bool precedes_or_is(uint32_t a, uint32_t b) { return static_cast<int32_t>(b - a) >= 0; }
 
@@ -105,6 +113,8 @@ class Mailbox {
   uint64_t backoff_ = first_backoff;
   bool touched_ = false;  // something of ours was acknowledged
   uint32_t expected_ = 1;
+  uint32_t owed_ = 0;
+  uint64_t owed_since_ = 0;
   std::map<uint32_t, Early> early_;
 };
 

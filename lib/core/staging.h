@@ -65,6 +65,9 @@ class Staging {
   bool active() const { return busy_; }  // progress() has something to do, or soon will
   bool copying() const { return copies_.in_flight() > 0; }  // and no descriptor will tell
   void finish(uint64_t timeout);  // waits for the devices; for closing
+  bool under_way(const Peer &peer) const {  // parts that use its slots, or copies that it has demanded
+    return borrowing_.in_use(peer) || loans_.copying(peer);
+  }
   const Loans &loans() const { return loans_; }
   std::string explain(const Peer &peer) const;
 
