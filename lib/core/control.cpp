@@ -3,8 +3,10 @@
 
 #include "base/clock.h"
 #include "core/endpoint.h"
+#include "wire/several.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 namespace pirn::core {
@@ -85,7 +87,7 @@ void Control::take(Peer &peer, const RailSlot &rail, const wire::Frame &frame) {
   if (frame.header.sequence != 0) {
     const bool again = Mailbox::precedes_or_is(frame.header.sequence, peer.mailbox.acknowledgement());
     if (again) acknowledge_again(peer);
-    peer.mailbox.keep(frame.header.sequence, frame.header.kind, frame.body);
+    keep(peer, frame);
     // What came again, or too early, is told where we are at once; else drain() sees to it.
     if (again || !peer.mailbox.next_in_order()) peer.mailbox.acknowledgement_due = true;
     talk(peer);
@@ -102,6 +104,20 @@ void Control::take(Peer &peer, const RailSlot &rail, const wire::Frame &frame) {
     if (pong.is_ok()) endpoint_.paths().pong(peer, pong.value().id);
   }
   if (!peer.mailbox.idle()) talk(peer);
+}
+
+void Control::keep(Peer &peer, const wire::Frame &frame) {
+  uint32_t sequence = frame.header.sequence;
+  if (frame.header.kind == wire::Kind::several) {
+    auto all = wire::decode_several(frame.body);
+    for (const wire::OneOfSeveral &one : all.is_ok() ? all.value() : std::vector<wire::OneOfSeveral>()) {
+      peer.mailbox.keep(sequence, one.kind, one.body);
+      sequence = Mailbox::following(sequence);
+    }
+    if (all.is_ok()) return;
+    protocol_error(&peer, all.status());  // and passed over, as one that nobody knows
+  }
+  peer.mailbox.keep(sequence, frame.header.kind, frame.body);
 }
 
 void Control::drain(Peer &peer) {
@@ -245,19 +261,19 @@ void Control::forget(Peer &peer) {
   std::erase_if(inbox_, [&](const Notification &notification) { return notification.peer == &peer; });
 }
 
-void Control::answer(Peer &peer, std::shared_ptr<Message> message) {
+void Control::answer(Peer &peer, std::shared_ptr<Message> message, When when) {
   peer.mailbox.answer(std::move(message));
-  posted(peer);
+  posted(peer, when);
 }
 
-void Control::post(Peer &peer, std::shared_ptr<Message> message) {
+void Control::post(Peer &peer, std::shared_ptr<Message> message, When when) {
   peer.mailbox.post(std::move(message));
-  posted(peer);
+  posted(peer, when);
 }
 
-void Control::posted(Peer &peer) {
+void Control::posted(Peer &peer, When when) {
   endpoint_.health().watch(peer);
-  if (flush_peer(peer)) return;
+  if (when == When::now && flush_peer(peer)) return;
   talk(peer);
 }
 
@@ -274,11 +290,8 @@ void Control::flush() {
 bool Control::flush_peer(Peer &peer) {
   if (!peer.live()) return true;
   if (peer.state == PIRN_PEER_CONNECTING) return true;
-  while (OutFrame *frame = peer.mailbox.next_to_send()) {
-    if (!send_frame(peer, *frame)) return false;
-    peer.mailbox.sent(coarse_ns());
-    peer.mailbox.acknowledged_now();
-  }
+  while (peer.mailbox.next_to_send())
+    if (!send_frames(peer)) return false;
   if (!acknowledges(peer)) return !peer.mailbox.owes();
   bool posted =
       send(peer, [&](std::span<std::byte> out) { return wire::encode_empty(out, header(peer, wire::Kind::ack, 0)); });
@@ -286,12 +299,36 @@ bool Control::flush_peer(Peer &peer) {
   return posted;
 }
 
-bool Control::send_frame(Peer &peer, const OutFrame &frame) {
+// The next that wait, as many as one frame holds.
+bool Control::send_frames(Peer &peer) {
   const size_t path = endpoint_.paths().control(peer);
-  if (!send_by(peer, path, [&](std::span<std::byte> out) { return encode(peer, frame, out); })) return false;
-  Op *op = frame.message->op;
-  if (op && op->rail == UINT16_MAX) op->rail = peer.paths[path].local;
+  size_t count = 1;
+  if (!send_by(peer, path, [&](std::span<std::byte> out) { return encode_waiting(peer, out, &count); })) return false;
+  for (; count > 0; --count) {
+    Op *op = peer.mailbox.next_to_send()->message->op;
+    if (op && op->rail == UINT16_MAX) op->rail = peer.paths[path].local;
+    peer.mailbox.sent(coarse_ns());
+  }
+  peer.mailbox.acknowledged_now();
   return true;
+}
+
+size_t Control::encode_waiting(Peer &peer, std::span<std::byte> out, size_t *count) {
+  const OutFrame &first = *peer.mailbox.next_to_send();
+  if (peer.mailbox.next_to_send(1)) {
+    wire::SeveralWriter several(out);
+    std::array<std::byte, wire::max_control_frame> room;
+    while (const OutFrame *frame = peer.mailbox.next_to_send(several.count())) {
+      const size_t size = encode(peer, *frame, room);
+      if (size < wire::header_size) break;
+      const auto body = std::span<const std::byte>(room).first(size).subspan(wire::header_size);
+      if (!several.add({frame->message->kind, body})) break;
+    }
+    *count = several.count();
+    if (*count > 1) return several.finish(header(peer, wire::Kind::several, first.sequence));
+  }
+  *count = 1;
+  return encode(peer, first, out);
 }
 
 size_t Control::encode(Peer &peer, const OutFrame &frame, std::span<std::byte> out) {

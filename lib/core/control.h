@@ -30,8 +30,10 @@ class Control {
   void received(RailSlot &rail, ControlBuffer *buffer, const fabric::Completion &completion);
   void send_completed(RailSlot &rail, ControlBuffer *buffer, const fabric::Completion &completion);
 
-  void post(Peer &peer, std::shared_ptr<Message> message);
-  void answer(Peer &peer, std::shared_ptr<Message> message);  // of what the peer has asked for: one frame
+  // At the end of a round of progress all that was said in it leaves in as few frames as hold it.
+  enum class When : uint8_t { now, end_of_round };
+  void post(Peer &peer, std::shared_ptr<Message> message, When when = When::now);
+  void answer(Peer &peer, std::shared_ptr<Message> message, When when = When::now);  // of what the peer has asked for: one frame
   void talk(Peer &peer);  // it has something to send
   void flush();           // sends what talkers have
   bool send_ping(Peer &peer, uint64_t id);
@@ -58,14 +60,16 @@ class Control {
   void take(Peer &peer, const RailSlot &rail, const wire::Frame &frame);
   void answer(Peer &peer, const RailSlot &rail, const wire::Frame &ping);
   void acknowledge_again(Peer &peer);
+  void keep(Peer &peer, const wire::Frame &frame);
   void drain(Peer &peer);                                 // frames in order, as far as they can be taken
   bool deliver(Peer &peer, const Mailbox::Early &frame);  // false: no room now
   bool deliver_fragment(Peer &peer, std::span<const std::byte> body);
   void window_opened(Peer &peer, const wire::WindowOpened &body);
-  void posted(Peer &peer);
+  void posted(Peer &peer, When when);
   bool acknowledges(const Peer &peer) const;  // now, by a frame of its own if need be
   bool flush_peer(Peer &peer);  // false: more to send, later
-  bool send_frame(Peer &peer, const OutFrame &frame);
+  bool send_frames(Peer &peer);
+  size_t encode_waiting(Peer &peer, std::span<std::byte> out, size_t *count);
   bool send_ping_by(Peer &peer, size_t path, uint64_t id);
   size_t encode(Peer &peer, const OutFrame &frame, std::span<std::byte> out);
   template <typename Encode>

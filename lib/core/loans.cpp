@@ -174,8 +174,8 @@ void Loans::move(Peer &peer, const wire::StageMove &move) {
   if (!status.is_ok()) answer(peer, move.request, status);
 }
 
-void Loans::answer(Peer &peer, uint64_t request, const Status &status) {
-  endpoint_.staging().post(peer, wire::StageMoved{request, status.code, status.text});
+void Loans::answer(Peer &peer, uint64_t request, const Status &status, Control::When when) {
+  endpoint_.staging().post(peer, wire::StageMoved{request, status.code, status.text}, when);
 }
 
 size_t Loans::progress() {
@@ -190,7 +190,7 @@ size_t Loans::progress() {
     jobs_.erase(jobs_.begin() + static_cast<std::ptrdiff_t>(i));
     job.loan->in_use[job.slot] = false;
     --job.loan->jobs;
-    if (job.loan->peer) answer(*job.loan->peer, job.request, done.status());
+    if (job.loan->peer) answer(*job.loan->peer, job.request, done.status(), Control::When::end_of_round);
     ++events;
   }
   loans_.remove_if([this](Loan &loan) {

@@ -6,6 +6,7 @@
 // could map is never lent a second time. Called under the endpoint's lock; nothing here waits.
 #pragma once
 
+#include "core/control.h"
 #include "core/memory.h"
 #include "core/staging_slots.h"
 #include "wire/stage.h"
@@ -59,7 +60,7 @@ class Loans {
   Status start(Loan &loan, const wire::StageMove &move);
   void copy(const Loan &loan, const wire::StageMove &move, std::span<const device::Block> blocks);
   Result<Advertised *> check(const Loan &loan, const wire::StageMove &move) const;
-  void answer(Peer &peer, uint64_t request, const Status &status);
+  void answer(Peer &peer, uint64_t request, const Status &status, Control::When when = Control::When::now);
   void take_back(Loan &loan);
 
   Endpoint &endpoint_;

@@ -6,7 +6,7 @@
 namespace pirn::core {
 
 // Sequence 0 marks unreliable frames, so the counters step over it.
-static uint32_t following(uint32_t sequence) { return sequence == UINT32_MAX ? 1 : sequence + 1; }
+uint32_t Mailbox::following(uint32_t sequence) { return sequence == UINT32_MAX ? 1 : sequence + 1; }
 
 void Mailbox::post(std::shared_ptr<Message> message) {
   uint64_t total = 0;
@@ -31,9 +31,10 @@ void Mailbox::answer(std::shared_ptr<Message> message) {
   post(std::move(message));
 }
 
-OutFrame *Mailbox::next_to_send() {
-  if (unsent_ == frames_.size() || unsent_ == window) return nullptr;
-  return &frames_[unsent_];
+OutFrame *Mailbox::next_to_send(size_t ahead) {
+  const size_t index = unsent_ + ahead;
+  if (index >= frames_.size() || index >= window) return nullptr;
+  return &frames_[index];
 }
 
 void Mailbox::sent(uint64_t now) {

@@ -50,7 +50,7 @@ class Mailbox {
   // The same of an answer, unless there are too many: it is dropped then, and the peer not worth another one.
   void answer(std::shared_ptr<Message> message);
   bool overrun() const { return overrun_; }
-  OutFrame *next_to_send();   // nullptr: nothing, or the window is full
+  OutFrame *next_to_send(size_t ahead = 0);  // so many behind the first; nullptr: nothing, or the window is full
   void sent(uint64_t now);    // the frame next_to_send() returned is with the provider
   void resend(uint64_t now);  // everything unacknowledged goes again
   bool resend_due(uint64_t now) const;
@@ -86,6 +86,7 @@ class Mailbox {
   };
   // The next frame in order, or nullptr. taken() moves on.
   const Early *next_in_order() const;
+  static uint32_t following(uint32_t sequence);  // the number of the next frame
   void taken();
   uint32_t acknowledgement() const { return expected_ - 1; }
   bool acknowledgement_due = false;  // at once

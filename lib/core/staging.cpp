@@ -30,13 +30,13 @@ bool Staging::begin(Op &op) {
   return true;
 }
 
-void Staging::post(Peer &peer, wire::Stage &&stage) {
+void Staging::post(Peer &peer, wire::Stage &&stage, Control::When when) {
   const bool answer = std::holds_alternative<wire::StageLent>(stage) || std::holds_alternative<wire::StageMoved>(stage);
   auto message = std::make_shared<Message>();
   message->kind = wire::kind_of(stage);
   message->body = std::move(stage);
-  if (answer) endpoint_.control().answer(peer, std::move(message));
-  else endpoint_.control().post(peer, std::move(message));
+  if (answer) endpoint_.control().answer(peer, std::move(message), when);
+  else endpoint_.control().post(peer, std::move(message), when);
 }
 
 // -- Slots
@@ -305,6 +305,7 @@ size_t Staging::progress() {
     spare_.push_back(part);
     return true;
   });
+  endpoint_.control().flush();  // before what may take longer
   events += pump(small_);
   events += pump(large_);
   const bool ending = borrowing_.sweep();

@@ -14,6 +14,7 @@
 #pragma once
 
 #include "core/borrowing.h"
+#include "core/control.h"
 #include "core/loans.h"
 #include "core/op.h"
 #include "core/staging_slots.h"
@@ -58,7 +59,7 @@ class Staging {
   }
   void closed(Peer &peer, uint64_t window);  // by the peer, of ours
   Status received(Peer &peer, wire::Kind kind, std::span<const std::byte> body);
-  void post(Peer &peer, wire::Stage &&stage);
+  void post(Peer &peer, wire::Stage &&stage, Control::When when = Control::When::now);
 
   void ended(Peer &peer);  // it is lost or closed
   size_t progress();

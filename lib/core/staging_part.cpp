@@ -58,7 +58,8 @@ void Staging::request(StagedPart &part) {
   const bool named = part.lent->memory != wire::SlotMemory::host;
   post(*part.lent->peer, wire::StageMove{part.request, part.window, part.lent_slot,
                                          static_cast<uint8_t>(part.kind == OpKind::write), part.remote,
-                                         named ? part.lent->window->blob.window : 0});
+                                         named ? part.lent->window->blob.window : 0},
+       Control::When::end_of_round);
 }
 
 // The owner's word, as far as it is one that such a copy can end with.

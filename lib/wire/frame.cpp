@@ -12,7 +12,7 @@ namespace {
 constexpr uint32_t frame_magic = 0x6e726970;  // "pirn"
 constexpr size_t acknowledged_offset = 20;
 constexpr size_t notify_fields = 12;
-constexpr auto last_kind = Kind::stage_moved;
+constexpr auto last_kind = Kind::several;
 
 void put_header(Writer &writer, const Header &header) {
   writer.u32(frame_magic);

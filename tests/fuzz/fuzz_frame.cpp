@@ -2,6 +2,7 @@
 // A control frame of any kind, as a stranger may send it.
 #include "require.h"
 #include "wire/frame.h"
+#include "wire/several.h"
 #include "wire/stage.h"
 
 #include <cstdint>
@@ -82,6 +83,32 @@ void check_handshake(const Frame &frame) {
   REQUIRE(decoded(bytes).header.token == frame.header.token);
 }
 
+void check_frame(const Frame &frame);
+
+void check_several(const Frame &frame) {
+  Result<std::vector<OneOfSeveral>> all = decode_several(frame.body);
+  if (!all.is_ok()) return;
+  REQUIRE(!all.value().empty() && all.value().size() <= max_several);
+  Bytes bytes(max_control_frame);
+  SeveralWriter writer(bytes);
+  for (const OneOfSeveral &one : all.value()) {
+    if (!writer.add(one)) return;  // over the bootstrap a frame may be longer
+    Header header = frame.header;
+    header.kind = one.kind;
+    header.sequence |= 1;
+    header.body_size = static_cast<uint32_t>(one.body.size());
+    check_frame({header, one.body});
+  }
+  bytes.resize(writer.finish(frame.header));
+  const std::vector<OneOfSeveral> again = decode_several(decoded(bytes).body).value();
+  REQUIRE(again.size() == all.value().size());
+  for (size_t i = 0; i < again.size(); ++i) {
+    REQUIRE(again[i].kind == all.value()[i].kind);
+    REQUIRE(Bytes(again[i].body.begin(), again[i].body.end()) ==
+            Bytes(all.value()[i].body.begin(), all.value()[i].body.end()));
+  }
+}
+
 void check_frame(const Frame &frame) {
   switch (frame.header.kind) {
     case Kind::hello:
@@ -116,6 +143,8 @@ void check_frame(const Frame &frame) {
       return check_control(frame, decode_stage_move, encode_one<StageMove>);
     case Kind::stage_moved:
       return check_control(frame, decode_stage_moved, encode_one<StageMoved>);
+    case Kind::several:
+      return check_several(frame);
     case Kind::ack:
     case Kind::bye:
       return;

@@ -68,6 +68,20 @@ void frame__numbered_and_of_unknown_kind__is_acknowledged_and_passed_over(void *
   assert_int_equal(rig.b.endpoint->control().counters().malformed, 0);
 }
 
+// Whose numbers nobody knows but that of the first.
+void frame__several_that_do_not_decode__is_counted_and_passed_over(void **) {
+  Rig rig(quick());
+  auto bad = std::make_shared<Message>();
+  bad->kind = wire::Kind::several;
+  const std::vector<std::byte> message = rig.random.bytes(100);
+  rig.a.endpoint->control().post(*rig.a.peer, bad, Control::When::end_of_round);
+  pirn_transfer id = 0;
+  rig.notify(message, {}, &id);
+  assert_int_equal(rig.finish(id).status, PIRN_OK);
+  assert_true(rig.take_at_b() == message);
+  assert_int_equal(rig.b.endpoint->control().counters().malformed, 1);
+}
+
 void hello__first_frames_are_lost__comes_up_all_the_same(void **) {
   for (uint64_t lost = 1; lost <= 4; ++lost) {
     Rig rig(apart());
@@ -478,6 +492,7 @@ int main(int argc, char **argv) {
   if (argc > 1) cmocka_set_test_filter(argv[1]);
   const CMUnitTest tests[] = {
       cmocka_unit_test(hello__repeated_frames__make_one_peer),
+      cmocka_unit_test(frame__several_that_do_not_decode__is_counted_and_passed_over),
       cmocka_unit_test(hello__first_frames_are_lost__comes_up_all_the_same),
       cmocka_unit_test(frame__numbered_and_of_unknown_kind__is_acknowledged_and_passed_over),
       cmocka_unit_test(hello__both_sides_at_once__make_one_peer_each),

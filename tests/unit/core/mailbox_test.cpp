@@ -293,6 +293,20 @@ void clear__forgets_what_was_to_be_sent_and_what_came_early(void **) {
   assert_false(box.acknowledgement_due);
 }
 
+void acknowledgement__owed__is_due_once_it_is_for_many(void **) {
+  Mailbox box;
+  for (uint32_t i = 1; i < Mailbox::most_owed; ++i) box.owe(i);
+  assert_true(box.owes());
+  assert_false(box.acknowledgement_due);
+  assert_false(box.owed_too_long(Mailbox::longest_owed));
+  assert_true(box.owed_too_long(Mailbox::longest_owed + 1));  // since the first
+  box.owe(100);
+  assert_true(box.acknowledgement_due);
+  box.acknowledged_now();
+  assert_false(box.owes());
+  assert_false(box.acknowledgement_due);
+}
+
 void answers__beyond_the_most__are_dropped_until_some_are_acknowledged(void **) {
   Mailbox box;
   for (size_t i = 0; i < Mailbox::most_answers; ++i) box.answer(note(static_cast<uint32_t>(i)));
@@ -329,6 +343,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(disown__message_in_flight__its_frames_still_go_out),
       cmocka_unit_test(sequence__wraps__order_and_acknowledgements_hold),
       cmocka_unit_test(lossy_channel__everything_arrives_once_and_in_order),
+      cmocka_unit_test(acknowledgement__owed__is_due_once_it_is_for_many),
       cmocka_unit_test(answers__beyond_the_most__are_dropped_until_some_are_acknowledged),
       cmocka_unit_test(clear__forgets_what_was_to_be_sent_and_what_came_early),
   };

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "wire/frame.h"
+#include "wire/several.h"
 #include "wire/stage.h"
 
 inline pirn::Status decode_any(std::span<const std::byte> bytes) {
@@ -44,6 +45,8 @@ inline pirn::Status decode_any(std::span<const std::byte> bytes) {
       return decode_stage_move(body).status();
     case Kind::stage_moved:
       return decode_stage_moved(body).status();
+    case Kind::several:
+      return decode_several(body).status();
     case Kind::ack:
     case Kind::bye:
       return pirn::Status::ok();

@@ -44,7 +44,7 @@ static void decode_frame__wrong_header__says_what_is_wrong(void **) {
   expect_error(with_u32(ping, 0, 0x20544547), "not a frame: it starts with 20544547");
   expect_error(with_u8(ping, 4, 2), "frame has version 2, this library knows 1");
   expect_error(with_u8(ping, 5, 0), "frame has unknown kind 0");
-  expect_error(with_u8(with_u32(ping, 16, 0), 5, 22), "frame has unknown kind 22");
+  expect_error(with_u8(with_u32(ping, 16, 0), 5, 23), "frame has unknown kind 23");
   expect_error(with_u8(with_u32(ping, 16, 0), 5, 255), "frame has unknown kind 255");
   expect_error(with_u8(ping, 6, 31), "frame header says it has 31 bytes; allowed: 32..40");
   expect_error(with_u8(ping, 6, 41), "frame header says it has 41 bytes; allowed: 32..40");
@@ -132,6 +132,47 @@ static void decode__staging_frames_beyond_limits__are_invalid(void **) {
   put_u64(bad, length, UINT32_MAX);
   expect_error(bad, "staging request of 4295032831 bytes; at most 4294967295");
   expect_error(with_u32(sample("stage_moved"), 40, 3), "staging answer carries status 3, which is no outcome");
+}
+
+static void decode__several_beyond_limits__are_invalid(void **) {
+  const Bytes several = sample("several");
+  const size_t count = 32, kind = count + 2, size = kind + 1;
+  Bytes bad = several;
+  for (const uint16_t wrong : std::initializer_list<uint16_t>{0, 33, 65535}) {
+    put_u16(bad, count, wrong);
+    const std::string text = std::to_string(wrong) + " frames in one; allowed: 1..32";
+    expect_error(bad, text.c_str());
+  }
+  for (const Kind alone : {Kind::hello, Kind::ping, Kind::ack, Kind::bye, Kind::several, Kind{}}) {
+    const auto number = static_cast<uint8_t>(alone);
+    const std::string text = "a frame of kind " + std::to_string(number) + " in one of several";
+    expect_error(with_u8(several, kind, number), text.c_str());
+  }
+  bad = several;
+  put_u16(bad, size, 65535);
+  expect_error(bad, "several frames in one is truncated: its body has 35 bytes");
+}
+
+static void several__as_many_as_fit__are_taken(void **) {
+  Bytes frame(max_control_frame);
+  const Bytes body(3000), small(1);
+  SeveralWriter writer(frame);
+  assert_int_equal(writer.finish(sample_header(Kind::several)), 0);  // none
+  assert_false(writer.add({Kind::ping, small}));
+  assert_false(writer.add({Kind::several, small}));
+  assert_true(writer.add({Kind::notify, body}));
+  assert_true(writer.add({Kind::notify, body}));
+  assert_false(writer.add({Kind::notify, body}));
+  const Bytes rest(max_control_frame - header_size - 2 - 2 * 3003 - 3);
+  assert_true(writer.add({Kind::notify, rest}));
+  assert_false(writer.add({Kind::notify, {}}));
+  assert_int_equal(writer.count(), 3);
+  frame.resize(writer.finish(sample_header(Kind::several)));
+  assert_int_equal(frame.size(), max_control_frame);
+  assert_int_equal(decode_several(decode_frame(frame).value().body).value()[2].body.size(), rest.size());
+  SeveralWriter many(frame);
+  for (size_t i = 0; i < max_several; ++i) assert_true(many.add({Kind::notify, small}));
+  assert_false(many.add({Kind::notify, small}));
 }
 
 static void encode_stage__beyond_limits__is_0(void **) {
@@ -263,6 +304,8 @@ int main() {
       cmocka_unit_test(encode__too_little_room__is_0_and_writes_nothing_beyond),
       cmocka_unit_test(encode_address__beyond_limits__is_0),
       cmocka_unit_test(decode__staging_frames_beyond_limits__are_invalid),
+      cmocka_unit_test(decode__several_beyond_limits__are_invalid),
+      cmocka_unit_test(several__as_many_as_fit__are_taken),
       cmocka_unit_test(encode_stage__beyond_limits__is_0),
       cmocka_unit_test(encode_window_update__beyond_limits__is_0),
       cmocka_unit_test(encode_hello__metadata_at_its_limit__fits_one_control_frame),

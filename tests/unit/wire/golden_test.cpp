@@ -145,6 +145,14 @@ void check_control(const std::string &prefix) {
   assert_memory_equal(fragment.data.data(), "visible now", 11);
   check_header(frame_of(address), Kind::address);
   assert_true(decode_address(frame_of(address).body).value() == sample_address());
+  const Bytes several = golden(prefix + "several");
+  check_header(frame_of(several), Kind::several);
+  const std::vector<OneOfSeveral> all = decode_several(frame_of(several).body).value(), wanted = sample_several();
+  assert_int_equal(all.size(), wanted.size());
+  for (size_t i = 0; i < all.size(); ++i) {
+    assert_true(all[i].kind == wanted[i].kind);
+    assert_true(std::equal(all[i].body.begin(), all[i].body.end(), wanted[i].body.begin(), wanted[i].body.end()));
+  }
 }
 
 }  // namespace

@@ -153,6 +153,11 @@ Notify sample_notify() { return {65536, 8000, message}; }
 
 AddressChange sample_address() { return {31, to_bytes("new address")}; }
 
+std::vector<OneOfSeveral> sample_several() {
+  static const Bytes first(23, std::byte{0x5a}), second{std::byte{1}};
+  return {{Kind::stage_move, first}, {Kind::notify, {}}, {static_cast<Kind>(200), second}};
+}
+
 std::vector<std::pair<std::string, Stage>> stage_samples() {
   WindowBlob slots = sample_window();
   slots.length = 8 << 20;
@@ -225,6 +230,11 @@ std::vector<Sample> frame_samples() {
     samples.push_back({sample.first, control([&](Out out) {
                          return encode_stage(out, sample_header(kind_of(sample.second)), sample.second);
                        })});
+  add("several", [](Out out) {
+    SeveralWriter several(out);
+    for (const OneOfSeveral &one : sample_several()) several.add(one);
+    return several.finish(sample_header(Kind::several));
+  });
   return samples;
 }
 

@@ -5,6 +5,7 @@
 
 #include "wire/frame.h"
 #include "wire/metadata.h"
+#include "wire/several.h"
 #include "wire/stage.h"
 
 #include <string>
@@ -26,6 +27,7 @@ pirn::wire::Hello sample_hello();
 pirn::wire::Notify sample_notify();
 pirn::wire::AddressChange sample_address();
 std::vector<std::pair<std::string, pirn::wire::Stage>> stage_samples();
+std::vector<pirn::wire::OneOfSeveral> sample_several();
 pirn::wire::Header sample_header(pirn::wire::Kind kind);
 template <size_t N>
 std::array<uint8_t, N> counting(uint8_t first) {
