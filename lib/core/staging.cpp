@@ -297,6 +297,7 @@ void Staging::ended(Peer &peer) {
 }
 
 size_t Staging::progress() {
+  copies_.look_again();
   size_t events = loans_.progress();
   for (size_t i = 0; i < active_.size(); ++i)
     if (step(*active_[i])) ++events;

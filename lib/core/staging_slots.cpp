@@ -171,6 +171,7 @@ Result<SlotCopies::Mark> SlotCopies::start(const Home &device, bool to_device, s
     take_back(mark);
     return status;
   }
+  mark.number = ++mark.lane->started;
   ++in_flight_;
   return mark;
 }
@@ -181,12 +182,22 @@ void SlotCopies::take_back(const Mark &mark) {
 }
 
 Result<bool> SlotCopies::done(const Mark &mark) {
-  const Home &home = mark.lane->home;
-  auto reached = home.table->reached(home.device, mark.event);
-  if (reached.is_ok() && !reached.value()) return false;
+  Lane &lane = *mark.lane;
+  Result<bool> reached = true;
+  if (mark.number >= lane.waiting) return false;
+  if (mark.number > lane.over) reached = lane.home.table->reached(lane.home.device, mark.event);
+  if (reached.is_ok() && !reached.value()) {
+    lane.waiting = mark.number;
+    return false;
+  }
+  if (reached.is_ok()) lane.over = std::max(lane.over, mark.number);
   take_back(mark);
   --in_flight_;
   return reached;
+}
+
+void SlotCopies::look_again() {
+  for (auto &lane : lanes_) lane->waiting = UINT64_MAX;
 }
 
 void SlotCopies::wait(uint64_t timeout) {

@@ -69,6 +69,7 @@ class SlotCopies {
   struct Mark {
     Lane *lane = nullptr;
     void *event = nullptr;
+    uint64_t number = 0;  // in the order of the lane
     device::Block *room = nullptr;  // the list that a kernel reads
   };
 
@@ -86,6 +87,9 @@ class SlotCopies {
   Result<Mark> start(const Home &device, bool to_device, std::span<const device::Block> blocks);
   // True, or an error of the device: they are over, and the mark is used up.
   Result<bool> done(const Mark &mark);
+  // Before all marks are asked for once more. A stream ends copies in its order, so of a row that waits the device is asked
+  // for the first only.
+  void look_again();
   size_t in_flight() const { return in_flight_; }
   void wait(uint64_t timeout);  // ns per device; marks are still to be asked for
 
@@ -97,6 +101,9 @@ class SlotCopies {
     void *stream = nullptr;
     std::vector<void *> events;
     size_t made = 0;  // events
+    uint64_t started = 0;            // marks
+    uint64_t over = 0;               // this one, and those before it
+    uint64_t waiting = UINT64_MAX;   // this one, and those behind it, when we last looked
     std::unique_ptr<BlockRooms> rooms;  // with kernels
   };
 
