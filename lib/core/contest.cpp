@@ -26,8 +26,16 @@ void Contest::ended(Way way, uint64_t bytes, uint64_t now) {
 void Contest::judge() {
   const Way other = way_ == engine ? kernels : engine;
   rates_[way_] = static_cast<double>(moved_) / static_cast<double>(std::max<uint64_t>(spent_, 1));
-  if (wanted_ == keep || rates_[other] == 0) take(other, trial);
-  else take(rates_[kernels] > worth * rates_[engine] ? kernels : engine, keep);
+  if (!on_trial_ || rates_[other] == 0) {
+    on_trial_ = true;
+    take(other, trial);
+    return;
+  }
+  const Way better = rates_[kernels] > worth * rates_[engine] ? kernels : engine;
+  keep_ = better == kept_ ? std::min(2 * keep_, longest_keep) : shortest_keep;
+  kept_ = better;
+  on_trial_ = false;
+  take(better, keep_);
 }
 
 void Contest::take(Way way, uint64_t bytes) {

@@ -67,6 +67,7 @@ void contest__one_way_is_better__nearly_all_goes_that_way(void **) {
     Device device{row.engine, row.kernels, {}, {}};
     device.run(3 * Contest::trial);
     assert_int_equal(device.contest.way(), row.better);
+    device.run(4 * Contest::longest_keep);  // until it is sure
     device.run(400ull << 30);
     assert_true(device.share(row.better) > 0.95);
     const double measured[] = {device.contest.rate(Contest::engine), device.contest.rate(Contest::kernels)};
@@ -80,13 +81,23 @@ void contest__the_better_way_changes__is_found_out(void **) {
   device.run(100ull << 30);
   assert_int_equal(device.contest.way(), Contest::engine);
   device.engine = 240;
-  device.run(2 * Contest::keep);
+  device.run(2 * Contest::longest_keep);
   device.run(100ull << 30);
   assert_true(device.share(Contest::kernels) > 0.9);
   device.kernels = 100;
-  device.run(2 * Contest::keep);
+  device.run(2 * Contest::longest_keep);
   device.run(100ull << 30);
   assert_true(device.share(Contest::engine) > 0.9);
+}
+
+// Kernels are slow while they are tried first, as when all others begin as well.
+void contest__first_trial_misleads__is_soon_found_out(void **) {
+  Device device{240, 200, {}, {}};
+  device.run(2 * Contest::trial + window * piece);
+  assert_int_equal(device.contest.way(), Contest::engine);
+  device.kernels = 350;
+  device.run(Contest::shortest_keep + 2 * Contest::trial + window * piece);
+  assert_int_equal(device.contest.way(), Contest::kernels);
 }
 
 void contest__pauses__count_as_nothing(void **) {
@@ -111,6 +122,7 @@ int main() {
       cmocka_unit_test(contest__not_judged_yet__is_the_engine),
       cmocka_unit_test(contest__one_way_is_better__nearly_all_goes_that_way),
       cmocka_unit_test(contest__the_better_way_changes__is_found_out),
+      cmocka_unit_test(contest__first_trial_misleads__is_soon_found_out),
       cmocka_unit_test(contest__pauses__count_as_nothing),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
