@@ -315,7 +315,7 @@ bool Control::send_frames(Peer &peer) {
 
 size_t Control::encode_waiting(Peer &peer, std::span<std::byte> out, size_t *count) {
   const OutFrame &first = *peer.mailbox.next_to_send();
-  if (peer.mailbox.next_to_send(1)) {
+  if (peer.mailbox.next_to_send(1) && (peer.metadata.features & wire::feature_several)) {
     wire::SeveralWriter several(out);
     std::array<std::byte, wire::max_control_frame> room;
     while (const OutFrame *frame = peer.mailbox.next_to_send(several.count())) {

@@ -30,7 +30,7 @@ class Control {
   void received(RailSlot &rail, ControlBuffer *buffer, const fabric::Completion &completion);
   void send_completed(RailSlot &rail, ControlBuffer *buffer, const fabric::Completion &completion);
 
-  // At the end of a round of progress all that was said in it leaves in as few frames as hold it.
+  // What is left for the end of a part of the round of progress leaves in as few frames as hold it.
   enum class When : uint8_t { now, end_of_round };
   void post(Peer &peer, std::shared_ptr<Message> message, When when = When::now);
   void answer(Peer &peer, std::shared_ptr<Message> message, When when = When::now);  // of what the peer has asked for: one frame

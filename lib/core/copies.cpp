@@ -224,7 +224,8 @@ Status Copies::fill(Op &op, Lane &lane, const Run &first) {
   batch.op = &op;
   const bool list = lane.purpose != Purpose::concurrent && for_kernel(op, lane, first);
   batch.counts = first.on_devices && lane.purpose != Purpose::small && !list;
-  batch.contested = batch.counts && several_peers(op, first) && endpoint_.settings().copy_concurrent == "auto";
+  batch.contested = batch.counts && endpoint_.settings().copy_concurrent == "auto" && several_peers(op, first) &&
+                    lane.way() == contests_[lane.home].way();
   if (list || lane.purpose == Purpose::concurrent) {
     auto room = lane.rooms->take();
     if (!room.is_ok()) return room.status();

@@ -12,6 +12,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -59,7 +60,7 @@ class Copies {
     std::shared_ptr<Lease> lease;  // entered
     device::Block *room = nullptr;  // the list that its kernel reads
     PreparedBlocks *list = nullptr;  // a prepared list that it reads
-    bool counts = false;             // among its peer's large_copies
+    bool counts = false;             // among the large_copies_
     bool contested = false;          // of those whose speed decides by what copies to several peers are made
   };
   struct Lane {
@@ -104,10 +105,11 @@ class Copies {
   Lane *list_lane(Lane &first, const PreparedBlocks *list);
   Result<Lane *> lane_for(const Home &home, bool small, uint32_t turn = 0);
   Result<Lane *> make_lane(const Home &home, Purpose purpose, uint32_t turn);
-  bool several_peers(const Op &op, const Run &first) const;
+  bool several_peers(const Op &op, const Run &first);
   bool by_kernels(const Home &home);
-  Result<Lane *> concurrent_lane(Lane &large, const Op &op, const Run &first);
-  bool ahead(const Lane &lane) const;
+  Lane *concurrent_lane(Lane &large, const Op &op, const Run &first);
+  Lane *make_concurrent_lane(const Home &home, uint32_t number);
+  bool ahead(const Lane &lane) const;  // of another concurrent one
   void started(const Batch &batch, Lane &lane);
   void ended(const Batch &batch, Lane &lane);
   void close(Lane &lane);
@@ -127,7 +129,7 @@ class Copies {
   bool has_room(const Lane &lane) const;
   bool asynchronous(const Lane &lane, const Run &run) const;
   static bool reaches(Lane &lane, const Run &run);
-  uint32_t ctas(const Lane &lane, OpKind kind) const;
+  uint32_t ctas(const Lane &lane, OpKind kind);
   uint64_t engine_piece() const;
   void drop(Lane &lane, const Batch &batch);
   static Status stock(Lane &lane);
@@ -138,8 +140,9 @@ class Copies {
   Endpoint &endpoint_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   size_t in_flight_ = 0;     // batches
-  uint32_t busy_peers_ = 0;  // that have large_copies
+  std::map<Home, std::map<const Peer *, uint32_t>> large_copies_;  // batches in flight between devices, but lists
   std::map<Home, Contest> contests_;
+  std::set<Home> without_lanes_;  // concurrent ones could not be made
   size_t slices_ = 0;  // that the processor copied since slices()
 };
 

@@ -19,16 +19,20 @@ static constexpr uint32_t write_ctas = 96, read_ctas = 48, least_ctas = 8;
 static constexpr uint64_t least_bytes = 2 << 20;
 static constexpr uintptr_t word = 16;  // bytes; a kernel is slow where both ends do not lie alike in one
 
-bool Copies::several_peers(const Op &op, const Run &first) const {
-  const uint32_t others = busy_peers_ - (op.peer->large_copies > 0 ? 1 : 0);
-  // What a stream's post may need of the device was made ready for large lanes, and so was a list that is at the device.
-  const bool as_prepared = op.prepared && (op.prepared->triggers > 0 || op.prepared->blocks);
+bool Copies::several_peers(const Op &op, const Run &first) {
+  if (!first.on_devices || op.total < least_bytes) return false;
+  const auto &busy = large_copies_[first.home];
+  if (busy.size() == busy.count(op.peer)) return false;
+  // A list that is at the device was made ready for large lanes. A stream that waits for us may hold up kernels, and whoever
+  // asks its device for more.
+  const bool as_prepared = op.prepared && op.prepared->blocks;
   const auto apart = reinterpret_cast<uintptr_t>(first.local) - reinterpret_cast<uintptr_t>(first.remote);
-  return others > 0 && op.total >= least_bytes && first.on_devices && !as_prepared && apart % word == 0 &&
-         endpoint_.kernels().work(first.home);
+  return !as_prepared && apart % word == 0 && endpoint_.kernels().work(first.home) &&
+         !endpoint_.triggers().may_be_waited_for();
 }
 
 bool Copies::by_kernels(const Home &home) {
+  if (without_lanes_.count(home) > 0) return false;
   const std::string &how = endpoint_.settings().copy_concurrent;
   return how == "auto" ? contests_[home].way() == Contest::kernels : how == "kernel";
 }
@@ -36,7 +40,7 @@ bool Copies::by_kernels(const Home &home) {
 std::string Copies::explain() const {
   std::string out;
   for (const auto &[home, contest] : contests_) {
-    if (!endpoint_.kernels().work(home)) continue;  // it is over, and Kernels::explain() says why
+    if (!endpoint_.kernels().work(home) || without_lanes_.count(home) > 0) continue;  // it is over, and the log says why
     out += text("large copies of %s:%u to or from several peers at once: by %s", home.table->name, home.device,
                 contest.way() == Contest::engine ? "its copy engine" : "kernels");
     if (contest.rate(Contest::kernels) > 0)
@@ -47,7 +51,7 @@ std::string Copies::explain() const {
 }
 
 // The peer's own lane, or an idle one that it takes, or the least laden one. `large`: what does as well.
-Result<Copies::Lane *> Copies::concurrent_lane(Lane &large, const Op &op, const Run &first) {
+Copies::Lane *Copies::concurrent_lane(Lane &large, const Op &op, const Run &first) {
   Lane *best = nullptr;
   uint32_t count = 0;
   for (auto &lane : lanes_) {
@@ -58,45 +62,52 @@ Result<Copies::Lane *> Copies::concurrent_lane(Lane &large, const Op &op, const 
     if (own) break;
   }
   const bool taken = !best || (!best->batches.empty() && best->peer != op.peer);
-  // A stream that waits for us may hold up whoever asks its device for more.
-  if (taken && count < most_lanes && !endpoint_.watches()) {
-    auto made = make_lane(large.home, Purpose::concurrent, count);
-    Status status = made.is_ok() ? stock(*made.value()) : made.status();
-    if (!status.is_ok()) return status;
-    best = made.value();
-  }
-  if (!best || !best->rooms || !reaches(*best, first)) return &large;
+  if (taken && count < most_lanes) best = make_concurrent_lane(large.home, count);
+  if (!best || !reaches(*best, first)) return &large;
   best->peer = op.peer;
   return best;
 }
 
-// Devices need not run their streams evenly: while a concurrent lane waits for its front batch, the others take no more than
-// a lane has room for.
+// Stocked at once: a batch that cannot be made for want of memory would end its transfer. nullptr: engines do as well.
+Copies::Lane *Copies::make_concurrent_lane(const Home &home, uint32_t number) {
+  auto made = make_lane(home, Purpose::concurrent, number);
+  Status status = made.status();
+  if (status.is_ok()) status = made.value()->rooms ? stock(*made.value()) : fail(PIRN_ERR_UNAVAILABLE, "it has no kernels");
+  if (status.is_ok()) return made.value();
+  without_lanes_.insert(home);
+  endpoint_.log().write(PIRN_LOG_WARN, "%s:%u copies to or from several peers by its copy engine alone: %s", home.table->name,
+                        home.device, status.text.c_str());
+  return nullptr;
+}
+
+// Devices need not run their streams evenly: while a concurrent lane waits for its front batch, the other ones take no more
+// than a lane has room for.
 bool Copies::ahead(const Lane &lane) const {
-  return lane.purpose != Purpose::small && std::any_of(lanes_.begin(), lanes_.end(), [&](const auto &other) {
+  return lane.purpose == Purpose::concurrent && std::any_of(lanes_.begin(), lanes_.end(), [&](const auto &other) {
     return other.get() != &lane && other->home == lane.home && !other->batches.empty() && other->overtaken >= lane_bytes;
   });
 }
 
 void Copies::started(const Batch &batch, Lane &lane) {
   if (lane.batches.empty()) lane.overtaken = 0;
-  if (batch.counts && batch.op->peer->large_copies++ == 0) ++busy_peers_;
+  if (batch.counts) ++large_copies_[lane.home][batch.op->peer];
   if (batch.contested) contests_[lane.home].started(lane.way(), now_ns());
 }
 
 void Copies::ended(const Batch &batch, Lane &lane) {
-  if (batch.counts && --batch.op->peer->large_copies == 0) --busy_peers_;
+  if (batch.counts && --large_copies_[lane.home][batch.op->peer] == 0) large_copies_[lane.home].erase(batch.op->peer);
   if (batch.contested) contests_[lane.home].ended(lane.way(), batch.bytes, now_ns());
   lane.overtaken = 0;
-  if (lane.purpose == Purpose::small) return;
+  if (lane.purpose != Purpose::concurrent) return;
   for (auto &other : lanes_)
     if (other.get() != &lane && other->purpose == Purpose::concurrent && other->home == lane.home) other->overtaken += batch.bytes;
 }
 
-uint32_t Copies::ctas(const Lane &lane, OpKind kind) const {
+uint32_t Copies::ctas(const Lane &lane, OpKind kind) {
   const auto demanded = static_cast<uint32_t>(endpoint_.settings().copy_ctas);
   if (demanded > 0 || lane.purpose != Purpose::concurrent) return demanded;
-  const uint32_t sharers = busy_peers_ + (lane.peer->large_copies == 0 ? 1 : 0);
+  const auto &busy = large_copies_[lane.home];
+  const auto sharers = static_cast<uint32_t>(busy.size() + 1 - busy.count(lane.peer));
   return std::max((kind == OpKind::write ? write_ctas : read_ctas) / sharers, least_ctas);
 }
 

@@ -139,6 +139,7 @@ class Endpoint {
   Memory &memory() { return *memory_; }
   Engine &engine() { return engine_; }
   Copies &copies() { return copies_; }
+  const Triggers &triggers() const { return triggers_; }
   Kernels &kernels() { return kernels_; }
   Sharing &sharing() { return *sharing_; }
   Staging &staging() { return staging_; }

@@ -16,7 +16,7 @@ std::vector<std::byte> Endpoint::metadata_blob() {
   metadata.process = process();
   metadata.bootstrap = bootstrap_address_;
   metadata.features = wire::feature_window_update | wire::feature_spares | wire::feature_staging | wire::feature_rings |
-                      wire::feature_plain_host;
+                      wire::feature_plain_host | wire::feature_several;
   for (size_t i = 0; i < rails_.size(); ++i) {
     fabric::Rail &rail = rails_[i]->fabric();
     auto address = rail.address();

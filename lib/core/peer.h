@@ -109,7 +109,6 @@ struct Peer {
   uint32_t outstanding = 0;        // pieces in flight
   uint32_t control_in_flight = 0;  // control frames with the provider
   uint64_t active_ops = 0;
-  uint32_t large_copies = 0;  // batches in flight between devices, but lists (copies_concurrent.cpp)
   uint32_t episode = 0;  // counts times of trouble
 
   uint64_t last_heard = 0;

@@ -12,6 +12,7 @@
 
 #include <pirn/stream.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -91,6 +92,10 @@ class Triggers {
   void close();
   // Streams may come by at any time, and no descriptor tells.
   bool any() const { return !triggers_.empty(); }
+  // A stream may wait for us, or come to.
+  bool may_be_waited_for() const {
+    return any() || std::any_of(gates_.begin(), gates_.end(), [](const Gate &gate) { return gate.op != nullptr; });
+  }
   uint64_t last_event() const { return last_event_; }  // coarse clock
 
  private:

@@ -51,7 +51,7 @@ enum class Kind : uint8_t {
   stage_lent = 19,
   stage_move = 20,
   stage_moved = 21,
-  several = 22,      // numbered frames, in one (several.h)
+  several = 22,      // numbered frames, in one (several.h); only to those whose metadata has feature_several
 };
 
 struct Header {

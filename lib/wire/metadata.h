@@ -29,6 +29,7 @@ constexpr uint32_t feature_staging = 4;        // stage_want and the frames that
 constexpr uint32_t feature_rings = 8;          // and slots of device memory
 // Within a host, host memory that cannot be mapped: guards (share.h), and slots for it (stage.h).
 constexpr uint32_t feature_plain_host = 16;
+constexpr uint32_t feature_several = 32;       // several numbered frames in one (several.h)
 
 constexpr uint64_t no_key = UINT64_MAX;  // as libfabric's: the window is not registered on that rail, its owner is to be asked
 

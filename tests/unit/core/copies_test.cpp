@@ -30,7 +30,7 @@ struct Event {
 struct {
   std::vector<std::unique_ptr<Stream>> streams;
   std::vector<std::unique_ptr<Event>> events;
-  bool refuses_kernels = false;
+  bool refuses_kernels = false, refuses_memory = false;
 } gpu;
 
 Stream &stream_of(void *handle) { return *static_cast<Stream *>(handle); }
@@ -95,7 +95,10 @@ device::Operations operations() {
     return all;
   };
   table.enable_peer = [](uint32_t, uint32_t) { return Status::ok(); };
-  table.allocate_host = [](uint64_t length) -> Result<void *> { return std::aligned_alloc(64, (length + 63) / 64 * 64); };
+  table.allocate_host = [](uint64_t length) -> Result<void *> {
+    if (gpu.refuses_memory) return fail(PIRN_ERR_NO_MEMORY, "no more can be page-locked");
+    return std::aligned_alloc(64, (length + 63) / 64 * 64);
+  };
   table.release_host = [](void *address) {
     std::free(address);
     return Status::ok();
@@ -107,6 +110,9 @@ device::Operations operations() {
     std::free(allocation.address);
     return Status::ok();
   };
+  table.capturing = [](void *) -> Result<bool> { return false; };
+  table.wait_word = [](void *, uint64_t *, uint64_t) { return Status::ok(); };
+  table.write_word = [](void *, uint64_t *, uint64_t) { return Status::ok(); };
   fill_copies(&table);
   return table;
 }
@@ -129,7 +135,7 @@ struct Three {
   explicit Three(const std::vector<std::string> &settings = {"COPY_CONCURRENT=kernel"}) : rig(with(settings)) {
     gpu.streams.clear();
     gpu.events.clear();
-    gpu.refuses_kernels = false;
+    gpu.refuses_kernels = gpu.refuses_memory = false;
     rig.open(c, RigOptions{});
     c.peer = must(rig.a.endpoint->add(c.endpoint->metadata()), "add");
     assert_true(until([&] { return c.peer->state == PIRN_PEER_UP; }));
@@ -327,17 +333,56 @@ void large_copies__auto_is_set__both_ways_are_tried(void **) {
   assert_true(moved[1] >= Contest::trial);
 }
 
-void large_copies__a_stream_may_wait_for_us__no_new_stream_is_made(void **) {
+// Kernels, and whoever asks its device for more, may have to wait for a stream that waits for us.
+void large_copies__a_stream_waits_for_us__are_the_copy_engines(void **) {
   Three three;
-  Prepared *prepared = must(three.rig.a.endpoint->prepare(OpKind::write, {{three.source, 0, three.windows[0], 0, piece}}), "prepare");
-  Trigger *trigger = must(three.rig.a.endpoint->make_trigger(*prepared, three.options), "trigger");
+  Endpoint &endpoint = *three.rig.a.endpoint;
+  const auto expect = [&](bool kernels) {
+    const size_t streams = gpu.streams.size();
+    const std::vector<pirn_transfer> ids = {three.post(0), three.post(1), three.post(0)};
+    size_t launches = 0;
+    for (Stream *stream : laden())
+      for (const auto &work : stream->queue) launches += work.kernel;
+    assert_int_equal(launches, kernels ? 2 : 0);
+    if (!kernels) assert_int_equal(gpu.streams.size(), streams);
+    three.end(ids);
+  };
+  const std::vector<pirn_transfer> first = {three.post(0)};
+  require(endpoint.wait_on_stream(first[0], &gpu), "wait");
+  expect(false);
+  three.end(first);
+  expect(true);
+  Prepared *prepared = must(endpoint.prepare(OpKind::write, {{three.source, 0, three.windows[0], 0, piece}}), "prepare");
+  Trigger *trigger = must(endpoint.make_trigger(*prepared, three.options), "trigger");
+  expect(false);
+  endpoint.release(trigger);
+  require(endpoint.release(prepared), "release");
+  expect(true);
+}
+
+void large_copies__no_memory_for_concurrent_ones__engines_make_them_and_it_is_said(void **) {
+  Three three;
+  gpu.refuses_memory = true;
+  const std::vector<pirn_transfer> ids = {three.post(0), three.post(1), three.post(0), three.post(1)};
+  assert_int_equal(laden().size(), 1);
+  for (const auto &work : laden()[0]->queue) assert_false(work.kernel);
   const size_t streams = gpu.streams.size();
-  three.end({three.post(0), three.post(1), three.post(0), three.post(1)});
-  assert_int_equal(gpu.streams.size(), streams);
-  three.rig.a.endpoint->release(trigger);
-  require(three.rig.a.endpoint->release(prepared), "release");
+  three.end(ids);
   three.end({three.post(0), three.post(1)});
-  assert_int_equal(gpu.streams.size(), streams + 1);
+  assert_int_equal(gpu.streams.size(), streams);
+}
+
+// Nothing in a kernel's way is in an engine's.
+void large_copies__a_kernel_stands_still__engines_go_on(void **) {
+  Three three;
+  std::vector<pirn_transfer> stuck = {three.post(0), three.post(1)};
+  Stream *const slow = laden().back();
+  assert_true(slow->queue.front().kernel);
+  slow->held = true;
+  for (int i = 0; i < 40; ++i) three.end({three.post(OpKind::write, 0, 0, 8, piece)});  // no kernel's: 640 MiB
+  stuck.push_back(three.post(OpKind::write, 0, 0, 8, piece));
+  slow->held = false;
+  three.end(stuck);
 }
 
 // A peer that asks for more without end, on a device that runs its stream before all others.
@@ -420,7 +465,9 @@ int main() {
       cmocka_unit_test(large_copies__ends_that_lie_differently_in_a_word__are_the_copy_engines),
       cmocka_unit_test(large_copies__kernels_are_refused__engines_make_them_and_it_is_said),
       cmocka_unit_test(large_copies__auto_is_set__both_ways_are_tried),
-      cmocka_unit_test(large_copies__a_stream_may_wait_for_us__no_new_stream_is_made),
+      cmocka_unit_test(large_copies__a_stream_waits_for_us__are_the_copy_engines),
+      cmocka_unit_test(large_copies__no_memory_for_concurrent_ones__engines_make_them_and_it_is_said),
+      cmocka_unit_test(large_copies__a_kernel_stands_still__engines_go_on),
       cmocka_unit_test(large_copies__one_stream_stands_still__others_wait_for_it_in_time),
       cmocka_unit_test(prepared_list__not_at_the_device_yet__keeps_to_the_stream_that_takes_it_there),
       cmocka_unit_test(prepared_list__few_by_index_beside_another_peer__are_the_copy_engines),

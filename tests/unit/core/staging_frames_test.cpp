@@ -28,6 +28,20 @@ void frames__of_parts_that_are_ready_together__are_one(void **) {
   }
 }
 
+// A library that does not know them would lose all but one.
+void frames__peer_takes_one_at_a_time__go_one_by_one(void **) {
+  Devices devices(PIRN_ACCESS_READ | PIRN_ACCESS_WRITE, patient());
+  Rig &rig = devices.rig;
+  devices.lend();
+  rig.calm();
+  rig.a.peer->metadata.features &= ~wire::feature_several;
+  const uint64_t before = rig.fake.counters().sends;
+  assert_int_equal(devices.run(OpKind::write, {{rig.a.region, 0, devices.window, 0, 4 * slot}}).status, PIRN_OK);
+  rig.calm();
+  assert_true(rig.fake.counters().sends - before >= 5);
+  assert_bytes(devices.far.data(), rig.a.memory.data(), 4 * slot, "moved");
+}
+
 // Nor is an acknowledgement owed for long by who has nothing else to say: who waits for it would send again.
 void frames__while_a_device_copies_on__are_acknowledged_in_time(void **) {
   Devices devices(PIRN_ACCESS_WRITE, patient());
@@ -84,6 +98,7 @@ void owner__one_of_several_demands_in_a_frame_is_wrong__copies_the_others(void *
 int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test(frames__of_parts_that_are_ready_together__are_one),
+      cmocka_unit_test(frames__peer_takes_one_at_a_time__go_one_by_one),
       cmocka_unit_test(frames__while_a_device_copies_on__are_acknowledged_in_time),
       cmocka_unit_test(copies__several_wait_on_a_stream__device_is_asked_for_the_first),
       cmocka_unit_test(owner__one_of_several_demands_in_a_frame_is_wrong__copies_the_others),
