@@ -11,8 +11,8 @@
 //   STAGE_MOVE(window -> slot)        ->  copies
 //                                     <-  STAGE_MOVED(status): the slot may be read by RMA
 //
-// Demands that are ready at the same time go in one frame, and so do answers (several.h). Each is acknowledged by what is said
-// next, if that follows soon.
+// Demands that are ready at the same time go in one frame, and so do answers of what devices copied (several.h). Each is
+// acknowledged by what is said next, if that follows soon.
 #pragma once
 
 #include "base/result.h"
