@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <deque>
+#include <span>
 
 using namespace pirn;
 using namespace pirn::core;
@@ -15,9 +16,12 @@ namespace {
 // Host memory passes for that of devices 0, 1 and 2.
 struct Stream {
   struct Work {
-    std::vector<device::Block> blocks;
+    device::Block copy;
+    const device::Block *list = nullptr;  // a kernel's, which it reads when it runs
+    uint64_t count = 1;
     uint32_t ctas = 0;
-    bool kernel = false;
+    bool kernel() const { return list != nullptr; }
+    std::span<const device::Block> blocks() const { return {list ? list : &copy, count}; }
   };
   std::deque<Work> queue;
   uint64_t submitted = 0, done = 0;
@@ -43,7 +47,7 @@ Status submit(void *handle, Stream::Work work) {
 
 void run(Stream &stream) {
   for (; !stream.held && !stream.queue.empty(); stream.queue.pop_front(), ++stream.done)
-    for (const device::Block &block : stream.queue.front().blocks) std::memcpy(block.to, block.from, block.length);
+    for (const device::Block &block : stream.queue.front().blocks()) std::memcpy(block.to, block.from, block.length);
 }
 
 void run_all() {
@@ -79,11 +83,11 @@ void fill_copies(device::Operations *table) {
     return Status::ok();
   };
   table->copy = [](uint32_t, void *stream, void *to, const void *from, uint64_t length) {
-    return submit(stream, {{{to, from, length, 0}}, 0, false});
+    return submit(stream, {{to, from, length, 0}});
   };
   table->copy_blocks = [](uint32_t, void *stream, const device::Block *blocks, uint64_t count, uint32_t ctas) {
     if (gpu.refuses_kernels) return fail(PIRN_ERR_IO, "no room for the kernel");
-    return submit(stream, {{blocks, blocks + count}, ctas, true});
+    return submit(stream, {{}, blocks, count, ctas});
   };
 }
 
@@ -205,7 +209,7 @@ void large_copies__of_one_peer__are_the_copy_engines(void **) {
   Three three;
   const std::vector<pirn_transfer> ids = {three.post(0), three.post(0), three.post(0)};
   assert_int_equal(laden().size(), 1);
-  for (const auto &work : laden()[0]->queue) assert_false(work.kernel);
+  for (const auto &work : laden()[0]->queue) assert_false(work.kernel());
   three.end(ids);
 }
 
@@ -217,16 +221,16 @@ void large_copies__of_two_peers__go_by_kernels_on_streams_of_their_own(void **) 
   const auto streams = laden();
   assert_int_equal(streams.size(), 3);  // the first one was alone
   assert_int_equal(streams[0]->queue.size(), 1);
-  assert_false(streams[0]->queue[0].kernel);
+  assert_false(streams[0]->queue[0].kernel());
   uint64_t launches = 0;
   for (size_t i : {1, 2}) {
     std::byte *begin = nullptr;
     for (const auto &work : streams[i]->queue) {
-      assert_true(work.kernel);
+      assert_true(work.kernel());
       assert_int_equal(work.ctas, 48);
-      assert_int_equal(work.blocks.size(), 1);
-      assert_int_equal(work.blocks[0].length, piece);
-      auto *to = static_cast<std::byte *>(work.blocks[0].to);
+      assert_int_equal(work.blocks().size(), 1);
+      assert_int_equal(work.blocks()[0].length, piece);
+      auto *to = static_cast<std::byte *>(work.blocks()[0].to);
       assert_true(!begin || begin == to);  // one peer's
       begin = to;
       ++launches;
@@ -236,7 +240,7 @@ void large_copies__of_two_peers__go_by_kernels_on_streams_of_their_own(void **) 
   three.end(ids);
   const std::vector<pirn_transfer> again = {three.post(0)};  // alone
   assert_int_equal(laden().size(), 1);
-  assert_false(laden()[0]->queue[0].kernel);
+  assert_false(laden()[0]->queue[0].kernel());
   three.end(again);
 }
 
@@ -272,7 +276,7 @@ void large_copies__engine_is_set__one_stream_and_no_kernel(void **) {
   const std::vector<pirn_transfer> ids = {three.post(0), three.post(1), three.post(0), three.post(1)};
   assert_int_equal(laden().size(), 1);
   assert_int_equal(laden()[0]->queue.size(), 4);
-  for (const auto &work : laden()[0]->queue) assert_false(work.kernel);
+  for (const auto &work : laden()[0]->queue) assert_false(work.kernel());
   three.end(ids);
 }
 
@@ -309,7 +313,7 @@ void large_copies__kernels_are_refused__engines_make_them_and_it_is_said(void **
   std::copy_n(three.rig.random.bytes(piece).data(), piece, three.near);
   const std::vector<pirn_transfer> ids = {three.post(0), three.post(1), three.post(0)};
   for (Stream *stream : laden())
-    for (const auto &work : stream->queue) assert_false(work.kernel);
+    for (const auto &work : stream->queue) assert_false(work.kernel());
   three.end(ids);
   for (size_t to : {0, 1}) assert_bytes(three.far[to], three.near, piece, "written");
   assert_true(three.rig.a.endpoint->explain().find("no room for the kernel") != std::string::npos);
@@ -324,7 +328,7 @@ void large_copies__auto_is_set__both_ways_are_tried(void **) {
     std::vector<pirn_transfer> ids;
     for (size_t i = 0; i < 8; ++i) ids.push_back(three.post(i % 2));
     for (Stream *stream : laden())
-      for (const auto &work : stream->queue) moved[work.kernel] += work.blocks[0].length;
+      for (const auto &work : stream->queue) moved[work.kernel()] += work.blocks()[0].length;
     if (moved[1] == 0) assert_true(said("fake:0 to or from several peers at once: by its copy engine\n"));
     else assert_true(moved[0] >= Contest::trial);
     three.end(ids);
@@ -342,7 +346,7 @@ void large_copies__a_stream_waits_for_us__are_the_copy_engines(void **) {
     const std::vector<pirn_transfer> ids = {three.post(0), three.post(1), three.post(0)};
     size_t launches = 0;
     for (Stream *stream : laden())
-      for (const auto &work : stream->queue) launches += work.kernel;
+      for (const auto &work : stream->queue) launches += work.kernel();
     assert_int_equal(launches, kernels ? 2 : 0);
     if (!kernels) assert_int_equal(gpu.streams.size(), streams);
     three.end(ids);
@@ -365,7 +369,7 @@ void large_copies__no_memory_for_concurrent_ones__engines_make_them_and_it_is_sa
   gpu.refuses_memory = true;
   const std::vector<pirn_transfer> ids = {three.post(0), three.post(1), three.post(0), three.post(1)};
   assert_int_equal(laden().size(), 1);
-  for (const auto &work : laden()[0]->queue) assert_false(work.kernel);
+  for (const auto &work : laden()[0]->queue) assert_false(work.kernel());
   const size_t streams = gpu.streams.size();
   three.end(ids);
   three.end({three.post(0), three.post(1)});
@@ -377,7 +381,7 @@ void large_copies__a_kernel_stands_still__engines_go_on(void **) {
   Three three;
   std::vector<pirn_transfer> stuck = {three.post(0), three.post(1)};
   Stream *const slow = laden().back();
-  assert_true(slow->queue.front().kernel);
+  assert_true(slow->queue.front().kernel());
   slow->held = true;
   for (int i = 0; i < 40; ++i) three.end({three.post(OpKind::write, 0, 0, 8, piece)});  // no kernel's: 640 MiB
   stuck.push_back(three.post(OpKind::write, 0, 0, 8, piece));
@@ -393,7 +397,7 @@ void large_copies__one_stream_stands_still__others_wait_for_it_in_time(void **) 
   for (uint64_t i = 0; i < window; ++i) greedy.push_back(three.post(0));
   const pirn_transfer modest = three.post(1);
   Stream *const slow = laden().back();
-  assert_true(slow->queue.front().kernel);
+  assert_true(slow->queue.front().kernel());
   slow->held = true;
   uint64_t ended = 0;
   for (uint64_t idle = 0; idle < 1000; ++idle) {
@@ -427,9 +431,11 @@ void prepared_list__not_at_the_device_yet__keeps_to_the_stream_that_takes_it_the
   for (size_t i : {0, 1}) require(three.rig.a.endpoint->post(*prepared, nullptr, nullptr, 0, three.options, &ids[i]), "post");
   assert_int_equal(laden().size(), 1);
   assert_int_equal(laden()[0]->queue.size(), 3);
-  assert_false(laden()[0]->queue[0].kernel);  // the list itself
+  assert_false(laden()[0]->queue[0].kernel());  // the list itself
   const std::vector<pirn_transfer> first = {ids[0], ids[1]};
   three.end(first);
+  for (uint64_t i = 0; i < blocks; ++i)
+    assert_bytes(three.far[0] + (blocks - 1 - i) * length, three.near + i * length, length, "a block");
   for (size_t i : {0, 1, 2}) require(three.rig.a.endpoint->post(*prepared, nullptr, nullptr, 0, three.options, &ids[i]), "post");
   assert_int_equal(laden().size(), 2);
   three.end(ids);
@@ -446,7 +452,7 @@ void prepared_list__few_by_index_beside_another_peer__are_the_copy_engines(void 
   const uint32_t indices[chosen] = {5, 60, 7, 1};
   require(three.rig.a.endpoint->post(*prepared, indices, indices, chosen, three.options, &ids[1]), "post");
   assert_int_equal(laden().size(), 1);
-  for (const auto &work : laden()[0]->queue) assert_false(work.kernel);
+  for (const auto &work : laden()[0]->queue) assert_false(work.kernel());
   three.end(ids);
   for (const uint32_t i : indices) assert_bytes(three.far[0] + i * length, three.near + i * length, length, "chosen");
   require(three.rig.a.endpoint->release(prepared), "release");
