@@ -25,7 +25,7 @@ bool Kernels::work(const Home &home) {
 Status Kernels::refused(const Home &home, void *stream, const Status &why) {
   known_[home] = false;
   if (refusals_.emplace(home, why.text).second)
-    log_.write(PIRN_LOG_WARN, "lists of blocks on %s:%u go by its copy engines from now on: a kernel was not launched: %s",
+    log_.write(PIRN_LOG_WARN, "%s:%u copies by its copy engines alone from now on: a kernel was not launched: %s",
                home.table->name, home.device, why.text.c_str());
   const Status over = home.table->finish(home.device, stream, ns_per_s);
   return over.is_ok() ? over : why;
@@ -34,8 +34,8 @@ Status Kernels::refused(const Home &home, void *stream, const Status &why) {
 std::string Kernels::explain() const {
   std::string out;
   for (const auto &[home, why] : refusals_)
-    out += text("lists of blocks on %s:%u: by its copy engines, since a kernel was not launched: %s\n", home.table->name,
-                home.device, why.c_str());
+    out += text("%s:%u copies by its copy engines alone, since a kernel was not launched: %s\n", home.table->name, home.device,
+                why.c_str());
   return out;
 }
 

@@ -12,7 +12,6 @@
 #include <deque>
 #include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -142,7 +141,7 @@ class Copies {
   size_t in_flight_ = 0;     // batches
   std::map<Home, std::map<const Peer *, uint32_t>> large_copies_;  // batches in flight between devices, but lists
   std::map<Home, Contest> contests_;
-  std::set<Home> without_lanes_;  // concurrent ones could not be made
+  std::map<Home, std::string> without_lanes_;  // why concurrent ones could not be made
   size_t slices_ = 0;  // that the processor copied since slices()
 };
 

@@ -39,8 +39,11 @@ bool Copies::by_kernels(const Home &home) {
 
 std::string Copies::explain() const {
   std::string out;
+  for (const auto &[home, why] : without_lanes_)
+    out += text("large copies of %s:%u to or from several peers at once: by its copy engine, since those of kernels could not be "
+                "made ready: %s\n", home.table->name, home.device, why.c_str());
   for (const auto &[home, contest] : contests_) {
-    if (!endpoint_.kernels().work(home) || without_lanes_.count(home) > 0) continue;  // it is over, and the log says why
+    if (!endpoint_.kernels().work(home) || without_lanes_.count(home) > 0) continue;  // it is over, as is said elsewhere
     out += text("large copies of %s:%u to or from several peers at once: by %s", home.table->name, home.device,
                 contest.way() == Contest::engine ? "its copy engine" : "kernels");
     if (contest.rate(Contest::kernels) > 0)
@@ -72,9 +75,9 @@ Copies::Lane *Copies::concurrent_lane(Lane &large, const Op &op, const Run &firs
 Copies::Lane *Copies::make_concurrent_lane(const Home &home, uint32_t number) {
   auto made = make_lane(home, Purpose::concurrent, number);
   Status status = made.status();
-  if (status.is_ok()) status = made.value()->rooms ? stock(*made.value()) : fail(PIRN_ERR_UNAVAILABLE, "it has no kernels");
+  if (status.is_ok()) status = stock(*made.value());
   if (status.is_ok()) return made.value();
-  without_lanes_.insert(home);
+  without_lanes_.emplace(home, status.text);
   endpoint_.log().write(PIRN_LOG_WARN, "%s:%u copies to or from several peers by its copy engine alone: %s", home.table->name,
                         home.device, status.text.c_str());
   return nullptr;

@@ -374,6 +374,8 @@ void large_copies__no_memory_for_concurrent_ones__engines_make_them_and_it_is_sa
   three.end(ids);
   three.end({three.post(0), three.post(1)});
   assert_int_equal(gpu.streams.size(), streams);
+  assert_true(three.rig.a.endpoint->explain().find("by its copy engine, since those of kernels could not be made ready: no more can "
+                                                   "be page-locked\n") != std::string::npos);
 }
 
 // Nothing in a kernel's way is in an engine's.

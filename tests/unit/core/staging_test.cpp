@@ -101,8 +101,8 @@ void staged__kernel_is_not_launched__copy_engines_go_on_and_it_is_said_once(void
   }
   assert_int_equal(gpu.launches, 5);  // three, and one more on each side
   for (Side *side : {&devices.rig.a, &devices.rig.b}) {
-    const std::string text = side->endpoint->explain(), words = "lists of blocks on fake:0: by its copy engines, since a kernel "
-                                                                "was not launched: no room for the kernel\n";
+    const std::string text = side->endpoint->explain(), words = "fake:0 copies by its copy engines alone, since a kernel was not "
+                                                                "launched: no room for the kernel\n";
     assert_contains(text, words.c_str());
     assert_true(text.find(words, text.find(words) + 1) == std::string::npos);
   }
