@@ -93,6 +93,30 @@ void owner__one_of_several_demands_in_a_frame_is_wrong__copies_the_others(void *
   assert_int_equal(rig.b.endpoint->control().counters().malformed, 0);
 }
 
+void owner__one_of_several_demands_is_refused__that_transfer_ends_and_no_other(void **) {
+  Devices devices(PIRN_ACCESS_WRITE, patient());
+  Rig &rig = devices.rig;
+  devices.lend();
+  Advertised *other = must(rig.b.endpoint->memory().advertise(devices.target, 0, room, PIRN_ACCESS_WRITE), "advertise");
+  Window *closing = rig.import(rig.a, wire::encode_window(other->blob));
+  rig.calm();
+  other->withdrawing = true;  // which A does not know yet
+  const std::vector<std::byte> before(devices.far);
+  const pirn_transfer ids[] = {devices.post(OpKind::write, {{rig.a.region, 0, devices.window, 0, slot}}),
+                               devices.post(OpKind::write, {{rig.a.region, slot, closing, slot, slot}}),
+                               devices.post(OpKind::write, {{rig.a.region, 2 * slot, devices.window, 2 * slot, slot}})};
+  rig.for_ms(20, [&] { rig.pump(); });
+  auto message = std::make_shared<Message>();
+  message->kind = wire::Kind::window_withdraw;
+  message->body = wire::WindowRef{other->blob.window, 0};
+  rig.b.endpoint->control().post(*rig.b.peer, std::move(message));
+  const pirn_status expected[] = {PIRN_OK, PIRN_ERR_WINDOW_GONE, PIRN_OK};
+  for (size_t i = 0; i < 3; ++i) assert_int_equal(rig.finish(ids[i]).status, expected[i]);
+  assert_bytes(devices.far.data(), rig.a.memory.data(), slot, "the first");
+  assert_bytes(devices.far.data() + slot, before.data() + slot, slot, "the refused one");
+  assert_bytes(devices.far.data() + 2 * slot, rig.a.memory.data() + 2 * slot, slot, "the third");
+}
+
 }  // namespace
 
 int main() {
@@ -102,6 +126,7 @@ int main() {
       cmocka_unit_test(frames__while_a_device_copies_on__are_acknowledged_in_time),
       cmocka_unit_test(copies__several_wait_on_a_stream__device_is_asked_for_the_first),
       cmocka_unit_test(owner__one_of_several_demands_in_a_frame_is_wrong__copies_the_others),
+      cmocka_unit_test(owner__one_of_several_demands_is_refused__that_transfer_ends_and_no_other),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
