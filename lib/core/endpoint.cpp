@@ -122,6 +122,10 @@ Endpoint::~Endpoint() {
 
 void Endpoint::neighbour_left(const wire::Instance &gone) {
   auto guard = driver_.lock();
+  // First what it sent: libfabric 1.17 looks at the sender's memory when it comes to it, and a hello makes a peer.
+  for (auto &rail : rails_) {
+    while (poll(*rail) > 0) {}
+  }
   members_.each([&](Peer &peer) {
     if (peer.instance == gone) health_.lose(peer, PIRN_PEER_CLOSED, PIRN_ERR_PEER_LOST, "the peer closed");
   });

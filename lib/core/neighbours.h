@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Endpoints of this process over a provider that maps its peers' memory (same_process_only). Such a
-// provider crashes when it sends to an endpoint that has been closed, and a farewell may come too
-// late, so an endpoint that closes tells its neighbours itself. Thread-safe.
+// provider crashes when it sends to an endpoint that has been closed, or comes to what that one sent before, and a
+// farewell may come too late, so an endpoint that closes tells its neighbours itself, and they work that off. Thread-safe.
 #pragma once
 
 #include "wire/metadata.h"

@@ -114,8 +114,9 @@ struct ManualPair {
   Node a, b;
   pirn_peer *peer = nullptr;
 
-  ManualPair() {
+  explicit ManualPair(const std::vector<std::string> &settings = {}) {
     OpenOptions options = with_defaults({}, false);
+    options.settings.insert(options.settings.end(), settings.begin(), settings.end());
     options.progress = PIRN_PROGRESS_MANUAL;
     EXPECT_OK(a.open(options));
     EXPECT_OK(b.open(options));
@@ -189,6 +190,38 @@ void manual__no_progress_calls__nothing_moves(void **) {
   EXPECT_MATCH(find_mismatch(remote->buffer.data(), 1000, 2));
 }
 
+// At any moment: before the first frame was looked at, in the midst of the handshake, of a transfer. Its memory goes too.
+void close_one_at_any_moment(Pair &pair, bool small) {
+  const auto m = std::make_unique<ManualPair>(std::vector<std::string>{"QUIET_TIME=5ms"});
+  const uint64_t size = small ? pair.random.between(1, 100) : pair.random.between(1 << 16, 1 << 20);
+  Memory *local = m->a.allocate(size, 2), *remote = m->b.allocate(size, 1);
+  pirn_window *window = m->window(*remote, size);
+  pirn_transfer written = 0, noticed = 0;
+  const pirn_transfer_params params = params_with(200 * ms);
+  EXPECT_OK(pirn_write(local->region, 0, window, 0, size, &params, &written));
+  EXPECT_OK(pirn_notify(m->peer, "hand made", 9, &params, &noticed));
+  for (uint64_t steps = pair.random.below(small ? 12 : 60); steps > 0; --steps)
+    EXPECT_OK(pirn_endpoint_progress(pair.random.below(2) ? m->a.endpoint() : m->b.endpoint(), nullptr));
+
+  const bool first_goes = pair.random.below(2) != 0;
+  Node &goes = first_goes ? m->a : m->b, &stays = first_goes ? m->b : m->a;
+  goes.close();
+
+  for (int i = 0; i < 20; ++i) EXPECT_OK(pirn_endpoint_progress(stays.endpoint(), nullptr));
+  if (first_goes) return;
+  for (const pirn_transfer id : {written, noticed}) {
+    const uint64_t end = clock_now() + at_most(10 * second);
+    while (pirn_transfer_test(stays.endpoint(), id, nullptr) == PIRN_IN_PROGRESS) {
+      assert_true(clock_now() < end);
+      EXPECT_OK(pirn_endpoint_progress(stays.endpoint(), nullptr));
+    }
+  }
+}
+
+void manual__one_end_closes_at_any_moment__other_goes_on(void **state) {
+  for (int round = 0; round < 40; ++round) close_one_at_any_moment(pair_of(state), round % 3 != 0);
+}
+
 // The event loop of a caller that owns its thread: sleep on both descriptors, then progress.
 void manual__event_loop_on_descriptors__completes_without_spinning(void **) {
   const auto m = std::make_unique<ManualPair>();
@@ -230,6 +263,7 @@ int main(int argc, char **argv) {
                  CASE(manual__one_thread_drives_both__transfers_complete),
                  CASE(manual__notification__is_taken_after_progress),
                  CASE(manual__no_progress_calls__nothing_moves),
+                 CASE(manual__one_end_closes_at_any_moment__other_goes_on),
                  CASE(manual__event_loop_on_descriptors__completes_without_spinning),
              });
 }
