@@ -123,12 +123,14 @@ Endpoint::~Endpoint() {
 void Endpoint::neighbour_left(const wire::Instance &gone) {
   auto guard = driver_.lock();
   // First what it sent: libfabric 1.17 looks at the sender's memory when it comes to it, and a hello makes a peer.
-  for (auto &rail : rails_) {
-    while (poll(*rail) > 0) {}
-  }
+  // So many polls reach its last word even where others never stop.
+  constexpr int most_polls = 1000;
+  for (auto &rail : rails_)
+    for (int i = 0; i < most_polls && poll(*rail) > 0; ++i) continue;
   members_.each([&](Peer &peer) {
     if (peer.instance == gone) health_.lose(peer, PIRN_PEER_CLOSED, PIRN_ERR_PEER_LOST, "the peer closed");
   });
+  poke();  // somebody may sleep for what ended here
 }
 
 void Endpoint::handle(RailSlot &rail, const fabric::Completion &completion) {
@@ -249,12 +251,16 @@ void Endpoint::poke_neighbours() {
   });
 }
 
-void Endpoint::reset_now() {
+void Endpoint::lose_peers_for_reset() {
   auto guard = driver_.lock();
   reset_requested_ = false;
   members_.each([this](Peer &peer) {
     health_.lose(peer, PIRN_PEER_LOST, PIRN_ERR_PEER_LOST, "the rail had to be reset to make memory quiet");
   });
+}
+
+void Endpoint::reset_now() {
+  auto guard = driver_.lock();
   for (auto &rail : rails_) engine_.reset_rail(*rail);
 }
 

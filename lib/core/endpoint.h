@@ -172,7 +172,8 @@ class Endpoint {
   }
   void poke_neighbours();
   void request_reset() { reset_requested_ = true; }
-  void reset_now();                                     // takes the lock; ends all peers
+  void lose_peers_for_reset();                          // takes the lock
+  void reset_now();                                     // takes the lock
   uint64_t last_tick() const { return last_tick_; }     // coarse clock of this round of progress
   void neighbour_left(const wire::Instance &instance);  // takes the lock (neighbours.h)
 

@@ -19,14 +19,6 @@ static std::map<wire::Instance, Endpoint *> &table() {
   return all;
 }
 
-static std::vector<Endpoint *> others(const Endpoint &endpoint) {
-  std::lock_guard guard(table_mutex);
-  std::vector<Endpoint *> found;
-  for (auto &[instance, other] : table())
-    if (other != &endpoint) found.push_back(other);
-  return found;
-}
-
 void join_neighbours(Endpoint &endpoint) {
   std::lock_guard guard(table_mutex);
   table()[endpoint.instance()] = &endpoint;
@@ -38,19 +30,33 @@ Endpoint *find_neighbour(const wire::Instance &instance) {
   return found == table().end() ? nullptr : found->second;
 }
 
-void leave_neighbours(Endpoint &endpoint) {
-  std::lock_guard leaving(leaving_mutex);
+// From here on it has no new peers. False if it was not there.
+static bool take_out(const Endpoint &endpoint) {
+  std::lock_guard guard(table_mutex);
+  return table().erase(endpoint.instance()) != 0;
+}
+
+static void tell_others(const Endpoint &leaving) {
+  std::vector<Endpoint *> others;
   {
     std::lock_guard guard(table_mutex);
-    if (table().erase(endpoint.instance()) == 0) return;
+    for (auto &[instance, other] : table()) others.push_back(other);
   }
-  for (Endpoint *other : others(endpoint)) other->neighbour_left(endpoint.instance());
+  for (Endpoint *other : others) other->neighbour_left(leaving.instance());
+}
+
+void leave_neighbours(Endpoint &endpoint) {
+  std::lock_guard leaving(leaving_mutex);
+  if (take_out(endpoint)) tell_others(endpoint);
 }
 
 void reset_among_neighbours(Endpoint &endpoint) {
   std::lock_guard leaving(leaving_mutex);
-  for (Endpoint *other : others(endpoint)) other->neighbour_left(endpoint.instance());
+  const bool stays = take_out(endpoint);
+  endpoint.lose_peers_for_reset();
+  tell_others(endpoint);
   endpoint.reset_now();
+  if (stays) join_neighbours(endpoint);
 }
 
 }  // namespace pirn::core

@@ -11,13 +11,13 @@ namespace pirn::core {
 class Endpoint;
 
 void join_neighbours(Endpoint &endpoint);
-// The open neighbour with this identity, nullptr if there is none. It stays open until it has told us that it leaves
+// The open neighbour with this identity, nullptr if there is none, or while it is reset. It stays open until it has told us that it leaves
 // (Endpoint::neighbour_left). Call with the asking endpoint's lock held.
 Endpoint *find_neighbour(const wire::Instance &instance);
 // Call without any endpoint's lock held, before the rails go. No effect if it never joined.
 void leave_neighbours(Endpoint &endpoint);
-// Resets the endpoint's rails once no neighbour uses them: to the neighbours it is as if it had closed. Call without
-// any endpoint's lock held.
+// Resets the endpoint's rails once it posts nothing and no neighbour uses them: to the neighbours it is as if it had
+// closed. Call without any endpoint's lock held.
 void reset_among_neighbours(Endpoint &endpoint);
 
 }  // namespace pirn::core

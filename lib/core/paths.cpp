@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "core/endpoint.h"
+#include "core/neighbours.h"
 #include "core/scheduler.h"
 
 #include <algorithm>
@@ -35,6 +36,8 @@ Status Paths::open(Peer &peer) {
                 "provider %s does not survive the death of a peer process, so pirn uses it inside one process only; "
                 "use another provider between processes",
                 profile.name);
+  if (profile.same_process_only && !(find_neighbour(peer.instance) && find_neighbour(endpoint_.instance())))
+    return fail(PIRN_ERR_UNAVAILABLE, "one of the two endpoints is being closed or reset");
   // All rails of an endpoint are of one provider and protocol.
   const std::string &protocol = endpoint_.nics().front().fabric_provider;
   std::vector<uint16_t> all, remotes;  // that speak it, and those of them that are no spares
