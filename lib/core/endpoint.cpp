@@ -11,6 +11,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <new>
+#include <utility>
 
 namespace pirn::core {
 
@@ -122,15 +124,24 @@ Endpoint::~Endpoint() {
 
 void Endpoint::neighbour_left(const wire::Instance &gone) {
   auto guard = driver_.lock();
-  // First what it sent: libfabric 1.17 looks at the sender's memory when it comes to it, and a hello makes a peer.
-  // So many polls reach its last word even where others never stop.
-  constexpr int most_polls = 1000;
-  for (auto &rail : rails_)
-    for (int i = 0; i < most_polls && poll(*rail) > 0; ++i) continue;
+  try {
+    work_off_queues();
+  } catch (const std::bad_alloc &) {
+    log().write(PIRN_LOG_ERROR, "out of memory while a neighbour leaves");
+  }
   members_.each([&](Peer &peer) {
-    if (peer.instance == gone) health_.lose(peer, PIRN_PEER_CLOSED, PIRN_ERR_PEER_LOST, "the peer closed");
+    if (peer.instance != gone) return;
+    health_.lose(peer, PIRN_PEER_CLOSED, PIRN_ERR_PEER_LOST, "the peer closed");
+    paths_.close(peer);  // if it comes again, at the same address, it is to be looked up anew
   });
   poke();  // somebody may sleep for what ended here
+}
+
+// What lies there refers to the memory of those who sent it. A poll without an event may have ended at an operation
+// that was refused, so there is one for each that a queue holds.
+void Endpoint::work_off_queues() {
+  for (auto &rail : rails_)
+    for (uint64_t polls = rail->fabric().limits().receive_depth + 1; polls > 0; --polls) poll(*rail);
 }
 
 void Endpoint::handle(RailSlot &rail, const fabric::Completion &completion) {
@@ -158,7 +169,7 @@ void Endpoint::handle(RailSlot &rail, const fabric::Completion &completion) {
 }
 
 size_t Endpoint::poll(RailSlot &rail) {
-  if (!rail.open()) return 0;
+  if (!rail.open() || parted_) return 0;
   fabric::Completion batch[32];
   Status failure;
   const size_t count = rail.fabric().poll(batch, std::size(batch), &failure);
@@ -251,21 +262,21 @@ void Endpoint::poke_neighbours() {
   });
 }
 
-void Endpoint::lose_peers_for_reset() {
+void Endpoint::part(const char *why) {
   auto guard = driver_.lock();
-  reset_requested_ = false;
-  members_.each([this](Peer &peer) {
-    health_.lose(peer, PIRN_PEER_LOST, PIRN_ERR_PEER_LOST, "the rail had to be reset to make memory quiet");
-  });
+  members_.each([&](Peer &peer) { health_.lose(peer, PIRN_PEER_LOST, PIRN_ERR_PEER_LOST, why); });
+  parted_ = true;
 }
 
 void Endpoint::reset_now() {
   auto guard = driver_.lock();
+  reset_requested_ = false;  // the clock may have asked again in between
   for (auto &rail : rails_) engine_.reset_rail(*rail);
+  parted_ = false;
 }
 
 void Endpoint::run_callbacks(Driver::Guard &guard) {
-  if (reset_requested_) {
+  if (std::exchange(reset_requested_, false)) {
     guard.unlock();
     reset_among_neighbours(*this);
     driver_.relock(guard);

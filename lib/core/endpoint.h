@@ -172,8 +172,9 @@ class Endpoint {
   }
   void poke_neighbours();
   void request_reset() { reset_requested_ = true; }
-  void lose_peers_for_reset();                          // takes the lock
-  void reset_now();                                     // takes the lock
+  // Both take the lock. Between them the endpoint has no peer, posts nothing and polls nothing.
+  void part(const char *why);
+  void reset_now();
   uint64_t last_tick() const { return last_tick_; }     // coarse clock of this round of progress
   void neighbour_left(const wire::Instance &instance);  // takes the lock (neighbours.h)
 
@@ -195,6 +196,7 @@ class Endpoint {
   Status open_parts();
   Status open_rails();
   size_t poll(RailSlot &rail);
+  void work_off_queues();
   size_t poll_spares(uint64_t now);
   void handle(RailSlot &rail, const fabric::Completion &completion);
   void tick();
@@ -250,6 +252,7 @@ class Endpoint {
   uint64_t last_event_ = 0;  // coarse clock of the last round of progress that found something
   bool sockets_ready_ = true;
   bool reset_requested_ = false;
+  bool parted_ = false;  // from its neighbours, whose last look at what it sent is on or done
   std::atomic<uint32_t> pokes_{0};
   uint32_t seen_pokes_ = 0;
   uint64_t spares_polled_until_ = 0;  // coarse clock; they are looked at in every round until then

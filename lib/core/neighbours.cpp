@@ -30,7 +30,7 @@ Endpoint *find_neighbour(const wire::Instance &instance) {
   return found == table().end() ? nullptr : found->second;
 }
 
-// From here on it has no new peers. False if it was not there.
+// From here on no peer is made by it, or of it. False if it was not there.
 static bool take_out(const Endpoint &endpoint) {
   std::lock_guard guard(table_mutex);
   return table().erase(endpoint.instance()) != 0;
@@ -47,13 +47,15 @@ static void tell_others(const Endpoint &leaving) {
 
 void leave_neighbours(Endpoint &endpoint) {
   std::lock_guard leaving(leaving_mutex);
-  if (take_out(endpoint)) tell_others(endpoint);
+  if (!take_out(endpoint)) return;
+  endpoint.part("the endpoint was closed");
+  tell_others(endpoint);
 }
 
 void reset_among_neighbours(Endpoint &endpoint) {
   std::lock_guard leaving(leaving_mutex);
   const bool stays = take_out(endpoint);
-  endpoint.lose_peers_for_reset();
+  endpoint.part("the rail had to be reset to make memory quiet");
   tell_others(endpoint);
   endpoint.reset_now();
   if (stays) join_neighbours(endpoint);

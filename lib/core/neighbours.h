@@ -11,8 +11,8 @@ namespace pirn::core {
 class Endpoint;
 
 void join_neighbours(Endpoint &endpoint);
-// The open neighbour with this identity, nullptr if there is none, or while it is reset. It stays open until it has told us that it leaves
-// (Endpoint::neighbour_left). Call with the asking endpoint's lock held.
+// The open neighbour with this identity, nullptr if there is none, or while it is reset. It stays open until it has told
+// us that it leaves (Endpoint::neighbour_left). Call with the asking endpoint's lock held.
 Endpoint *find_neighbour(const wire::Instance &instance);
 // Call without any endpoint's lock held, before the rails go. No effect if it never joined.
 void leave_neighbours(Endpoint &endpoint);

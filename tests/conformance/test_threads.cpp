@@ -196,6 +196,52 @@ void endpoints_open_and_close__in_four_threads__all_work(void **) {
   if (trouble.any()) fail_test("%s", trouble.text().c_str());
 }
 
+// One of two endpoints of this process: writes to the other in flight, never waited for.
+struct End {
+  Node node;
+  Memory *out = nullptr, *in = nullptr;
+  std::string blob;
+  WindowBlob window;
+
+  void open() {
+    EXPECT_OK(node.open(with_defaults({}, false)));
+    out = node.allocate(share, 1);
+    in = node.allocate(share, 2);
+    assert_true(out != nullptr && in != nullptr);
+    blob = metadata_of(node.endpoint());
+    window = advertise(*in);
+  }
+  void write_to(const End &other, int count, Random &random) {
+    pirn_peer *peer = nullptr;
+    pirn_window *there = nullptr;
+    EXPECT_OK(pirn_peer_add(node.endpoint(), other.blob.data(), other.blob.size(), &peer));
+    EXPECT_OK(pirn_window_import(peer, other.window.bytes.data(), other.window.bytes.size(), &there));
+    for (; count > 0; --count) {
+      pirn_transfer id = 0;
+      EXPECT_OK(pirn_write(out->region, 0, there, 0, random.between(1, share), nullptr, &id));
+    }
+  }
+};
+
+void both_close_at_once__in_the_midst_of_writes__end_in_time(void **state) {
+  Pair &pair = pair_of(state);
+  for (int round = 0; round < 20; ++round) {
+    End first, other;
+    first.open();
+    other.open();
+    first.write_to(other, 10, pair.random);
+    other.write_to(first, 10, pair.random);
+    const uint64_t pause = pair.random.below(3 * ms), start = clock_now();
+    std::thread beside([&] {
+      while (clock_now() - start < pause) std::this_thread::yield();
+      other.node.close();
+    });
+    first.node.close();
+    beside.join();
+    assert_true(clock_now() - start < at_most(5 * second));
+  }
+}
+
 }  // namespace
 
 int main(int argc, char **argv) {
@@ -204,5 +250,6 @@ int main(int argc, char **argv) {
                  CASE(eight_threads__mixed_work_on_one_endpoint__bytes_and_counts_are_right),
                  CASE(two_pollers__one_queue__each_result_goes_to_one),
                  CASE(endpoints_open_and_close__in_four_threads__all_work),
+                 CASE(both_close_at_once__in_the_midst_of_writes__end_in_time),
              });
 }
