@@ -37,7 +37,7 @@ Status Paths::open(Peer &peer) {
                 "use another provider between processes",
                 profile.name);
   if (profile.same_process_only && !(find_neighbour(peer.instance) && find_neighbour(endpoint_.instance())))
-    return fail(PIRN_ERR_UNAVAILABLE, "one of the two endpoints is being closed or reset");
+    return fail(PIRN_ERR_UNAVAILABLE, "one of the two endpoints is closed or being reset");
   // All rails of an endpoint are of one provider and protocol.
   const std::string &protocol = endpoint_.nics().front().fabric_provider;
   std::vector<uint16_t> all, remotes;  // that speak it, and those of them that are no spares
