@@ -264,7 +264,12 @@ void Endpoint::poke_neighbours() {
 
 void Endpoint::part(const char *why) {
   auto guard = driver_.lock();
-  members_.each([&](Peer &peer) { health_.lose(peer, PIRN_PEER_LOST, PIRN_ERR_PEER_LOST, why); });
+  members_.each([&](Peer &peer) {
+    health_.lose(peer, PIRN_PEER_LOST, PIRN_ERR_PEER_LOST, why);
+    paths_.close(peer);
+  });
+  // A reset opens the endpoint anew, which looks at the memory of everybody it knows, and they may go meanwhile.
+  for (auto &rail : rails_) rail->forget_retired();
   parted_ = true;
 }
 

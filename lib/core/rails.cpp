@@ -105,6 +105,11 @@ void RailSlot::drop_retired() {
   });
 }
 
+void RailSlot::forget_retired() {
+  for (const fabric::FabricAddress address : retired_) fabric_->remove(address);
+  retired_.clear();
+}
+
 void RailSlot::forget_buffers() {
   free_sends_.clear();
   unposted_ = 0;

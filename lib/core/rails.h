@@ -57,6 +57,7 @@ class RailSlot {
   bool takes(uint32_t held) const { return may_take(held, free_count_); }
   // Gives an inserted address back: at once, or in a later drop_retired() if something is in flight to it.
   void retire(fabric::FabricAddress address);
+  void forget_retired();  // whatever is on its way to them: nothing is polled any more before a reset
   void drop_retired();
   template <typename F>
   void each_in_flight(F &&visit) {
